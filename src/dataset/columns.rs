@@ -1,0 +1,306 @@
+//! Cells become typed columns as they stream by. A column that turns out to be something else than
+//! its plan drops what it has and is read again; no cell is kept as text for that case.
+
+use super::{
+    boolean, date,
+    missing::{self, Missing},
+    number,
+    number_format::Evidence,
+    row::{Cell, OwnedCell},
+    schema::{self, Plan},
+    table::{MISSING_CODE, MISSING_DATE, NumberFormat, Values},
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// Cells that did not fit, kept to plan the column anew and to name in messages.
+const MAX_MISFITS: usize = 20;
+
+/// One column being filled.
+#[derive(Debug)]
+pub(super) struct Building {
+    pub(super) plan: Plan,
+    store: Store,
+    /// Whether cells that do not fit become missing: the caller gave the kind.
+    is_lenient: bool,
+    pub(super) n_misfits: u64,
+    pub(super) misfits: Vec<(u64, OwnedCell)>,
+    pub(super) evidence: Evidence,
+    /// The texts that were taken for missing.
+    pub(super) tokens: BTreeSet<String>,
+    pub(super) n_non_finite: u64,
+}
+
+#[derive(Debug)]
+enum Store {
+    Number(Vec<f64>),
+    Date(Vec<i64>),
+    Boolean(Vec<Option<bool>>),
+    Text { codes: Vec<u32>, levels: Levels },
+    Nothing,
+}
+
+/// Distinct texts, numbered as they appear.
+#[derive(Debug, Default)]
+struct Levels {
+    codes: HashMap<Box<[u8]>, u32>,
+    in_order: Vec<String>,
+    /// Texts often repeat from row to row.
+    last: Option<u32>,
+}
+
+impl Building {
+    pub(super) fn new(plan: Plan, is_lenient: bool, evidence: Evidence) -> Self {
+        let store = match plan {
+            Plan::Number(_) => Store::Number(Vec::new()),
+            Plan::Date(_) | Plan::TypedDate => Store::Date(Vec::new()),
+            Plan::Boolean => Store::Boolean(Vec::new()),
+            Plan::Text => Store::Text { codes: Vec::new(), levels: Levels::default() },
+            Plan::Ignore => Store::Nothing,
+        };
+        Self {
+            plan,
+            store,
+            is_lenient,
+            n_misfits: 0,
+            misfits: Vec::new(),
+            evidence,
+            tokens: BTreeSet::new(),
+            n_non_finite: 0,
+        }
+    }
+
+    /// Whether every cell fitted the plan.
+    pub(super) fn is_done(&self) -> bool {
+        self.n_misfits == 0 || self.is_lenient
+    }
+
+    /// Takes the cell of the next row.
+    pub(super) fn push(&mut self, line: u64, cell: Cell<'_>, missing: &Missing) {
+        match &self.plan {
+            Plan::Number(format) => {
+                let number = match (cell, format) {
+                    (Cell::Number(number), _) => Some(number),
+                    (Cell::Text(text), Some(format)) if !schema::is_code(text) => {
+                        number::parse_bytes(text, *format)
+                    }
+                    (Cell::Text(text), None) if !schema::is_code(text) => unmarked(text),
+                    _ => None,
+                };
+                match number {
+                    Some(number) if missing.is_sentinel(number) => {
+                        self.note_token(&number.to_string());
+                        self.push_missing();
+                    }
+                    Some(number) if number.is_finite() => self.push_number(number),
+                    Some(_) => {
+                        self.n_non_finite += 1;
+                        self.push_number(f64::NAN);
+                    }
+                    None => self.push_other(line, cell, missing),
+                }
+            }
+            Plan::Date(format) => match cell {
+                Cell::Text(text) => match date::parse_bytes(text, format) {
+                    Some(ms) => self.push_date(ms),
+                    None => self.push_other(line, cell, missing),
+                },
+                Cell::Date(ms) => self.push_date(ms),
+                _ => self.push_other(line, cell, missing),
+            },
+            Plan::TypedDate => match cell {
+                Cell::Date(ms) => self.push_date(ms),
+                _ => self.push_other(line, cell, missing),
+            },
+            Plan::Boolean => {
+                let value = match cell {
+                    Cell::Boolean(value) => Some(value),
+                    Cell::Text(text) => boolean::parse_bytes(text),
+                    _ => None,
+                };
+                match (value, &mut self.store) {
+                    (Some(_), Store::Boolean(values)) => values.push(value),
+                    _ => self.push_other(line, cell, missing),
+                }
+            }
+            Plan::Text => self.push_text(cell, missing),
+            Plan::Ignore => {}
+        }
+    }
+
+    fn push_number(&mut self, number: f64) {
+        if let Store::Number(values) = &mut self.store {
+            values.push(number);
+        }
+    }
+
+    fn push_date(&mut self, ms: i64) {
+        if let Store::Date(values) = &mut self.store {
+            values.push(ms);
+        }
+    }
+
+    fn push_missing(&mut self) {
+        match &mut self.store {
+            Store::Number(values) => values.push(f64::NAN),
+            Store::Date(values) => values.push(MISSING_DATE),
+            Store::Boolean(values) => values.push(None),
+            Store::Text { codes, .. } => codes.push(MISSING_CODE),
+            Store::Nothing => {}
+        }
+    }
+
+    /// A cell that is no value of the plan: missing, or a misfit.
+    #[cold]
+    fn push_other(&mut self, line: u64, cell: Cell<'_>, missing: &Missing) {
+        match cell {
+            Cell::Empty => return self.push_missing(),
+            Cell::Error => {
+                self.note_token("#ERROR!");
+                return self.push_missing();
+            }
+            Cell::Text(text) if missing.is_missing_among_numbers(text) => {
+                self.note_token(&String::from_utf8_lossy(text));
+                return self.push_missing();
+            }
+            Cell::Text(text) if matches!(self.plan, Plan::Number(_)) && missing::is_non_finite(text) => {
+                self.n_non_finite += 1;
+                return self.push_missing();
+            }
+            _ => {}
+        }
+        self.n_misfits += 1;
+        if self.misfits.len() < MAX_MISFITS {
+            self.misfits.push((line, owned(cell)));
+        }
+        if let (Plan::Number(_), Cell::Text(text)) = (&self.plan, cell)
+            && let Ok(text) = std::str::from_utf8(text)
+        {
+            self.evidence.add(line, text);
+        }
+        if self.is_lenient {
+            self.push_missing();
+        } else {
+            self.store = Store::Nothing;
+        }
+    }
+
+    fn push_text(&mut self, cell: Cell<'_>, missing: &Missing) {
+        let text = match cell {
+            Cell::Empty => return self.push_missing(),
+            Cell::Error => {
+                self.note_token("#ERROR!");
+                return self.push_missing();
+            }
+            Cell::Text(text) if missing.is_missing(text) => {
+                self.note_token(&String::from_utf8_lossy(text));
+                return self.push_missing();
+            }
+            Cell::Text(text) => text,
+            _ => &cell.to_text().into_bytes(),
+        };
+        if let Store::Text { codes, levels } = &mut self.store {
+            codes.push(levels.code(text));
+        }
+    }
+
+    #[cold]
+    fn note_token(&mut self, token: &str) {
+        if !self.tokens.contains(token) {
+            self.tokens.insert(token.to_owned());
+        }
+    }
+
+    /// The finished column; texts come as a category.
+    pub(super) fn into_values(self) -> Values {
+        match self.store {
+            Store::Number(values) => Values::Number(values),
+            Store::Date(values) => Values::Date(values),
+            Store::Boolean(values) => Values::Boolean(values),
+            Store::Text { codes, levels } => Values::Category { codes, levels: levels.in_order },
+            Store::Nothing => Values::Number(Vec::new()),
+        }
+    }
+}
+
+impl Levels {
+    fn code(&mut self, text: &[u8]) -> u32 {
+        if let Some(last) = self.last
+            && self.in_order[last as usize].as_bytes() == text
+        {
+            return last;
+        }
+        let code = self.codes.get(text).copied().unwrap_or_else(|| {
+            let code = self.in_order.len() as u32;
+            self.codes.insert(text.into(), code);
+            self.in_order.push(String::from_utf8_lossy(text).into_owned());
+            code
+        });
+        self.last = Some(code);
+        code
+    }
+}
+
+/// A number without any mark: all that is one before the decimal mark is known.
+fn unmarked(text: &[u8]) -> Option<f64> {
+    if text.contains(&b'.') {
+        return None;
+    }
+    number::parse_bytes(text, NumberFormat { decimal: '.', thousands: None })
+}
+
+fn owned(cell: Cell<'_>) -> OwnedCell {
+    match cell {
+        Cell::Empty => OwnedCell::Empty,
+        Cell::Text(text) => OwnedCell::Text(String::from_utf8_lossy(text).into_owned()),
+        Cell::Number(number) => OwnedCell::Number(number),
+        Cell::Date(ms) => OwnedCell::Date(ms),
+        Cell::Boolean(value) => OwnedCell::Boolean(value),
+        Cell::Error => OwnedCell::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(plan: Plan, cells: &[&str]) -> Building {
+        let mut building = Building::new(plan, false, Evidence::default());
+        for (line, cell) in (2..).zip(cells) {
+            let cell = if cell.is_empty() { Cell::Empty } else { Cell::Text(cell.as_bytes()) };
+            building.push(line, cell, &Missing::default());
+        }
+        building
+    }
+
+    #[test]
+    fn missing_cells_hold_their_place() {
+        let format = NumberFormat { decimal: ',', thousands: None };
+        let building = fill(Plan::Number(Some(format)), &["1,5", "", "NA", "-", "inf", "1e400", "2"]);
+        assert!(building.is_done());
+        assert_eq!(building.n_non_finite, 2);
+        assert_eq!(building.tokens.iter().map(String::as_str).collect::<Vec<_>>(), ["-", "NA"]);
+        let Values::Number(values) = building.into_values() else { panic!("numbers") };
+        assert_eq!(values.len(), 7);
+        assert_eq!((values[0], values[6]), (1.5, 2.0));
+        assert!(values[1..6].iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn a_misfit_is_named_and_the_values_are_dropped() {
+        let building = fill(Plan::Number(None), &["1", "2,5", "x"]);
+        assert!(!building.is_done());
+        assert_eq!(
+            building.misfits,
+            [(3, OwnedCell::Text("2,5".to_owned())), (4, OwnedCell::Text("x".to_owned()))]
+        );
+        assert!(building.into_values().is_empty());
+    }
+
+    #[test]
+    fn levels_in_order_of_appearance() {
+        let building = fill(Plan::Text, &["b", "a", "", "a", "b"]);
+        let values = building.into_values();
+        let levels = vec!["b".to_owned(), "a".to_owned()];
+        assert_eq!(values, Values::Category { codes: vec![0, 1, MISSING_CODE, 1, 0], levels });
+    }
+}

@@ -1,0 +1,201 @@
+//! One cell as a date, a time or both, in a known format. Used while a file is read and again when
+//! a value is sent to a model that was trained from that file.
+//!
+//! A format is written in strftime's letters, of which a few are read: `%Y` four digits, `%y` two,
+//! `%m %d %H` one or two, `%M %S` two, `%f` a fraction of a second or nothing, `%z` nothing, `Z` or
+//! an offset. Everything else stands for itself. A time without a date is one on 1970-01-01.
+
+use super::row::OwnedCell;
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
+use std::collections::BTreeMap;
+
+/// Dates, each alone or with a time.
+const DATES: &[&str] =
+    &["%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%m/%d/%y"];
+/// Times that follow a date.
+const TIMES_AFTER: &[&str] =
+    &["", " %H:%M:%S%f", " %H:%M", " %H.%M.%S", "T%H:%M:%S%f%z", "T%H:%M%z", " %H:%M:%S%f%z"];
+/// Times that stand alone.
+const TIMES: &[&str] = &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%H%M UTC", "%H%M Z"];
+/// Hours and minutes as four digits: a time only where the column's name says so.
+pub(super) const FOUR_DIGITS: &str = "%H%M";
+
+/// Reads `text` as written in `format`: milliseconds since 1970-01-01T00:00:00Z.
+pub fn parse(text: &str, format: &str) -> Option<i64> {
+    parse_bytes(text.trim().as_bytes(), format)
+}
+
+/// The formats in which every one of `texts` is a date, likeliest first.
+pub(super) fn candidates<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Vec<String> {
+    let Some(first) = texts.clone().next() else { return Vec::new() };
+    // Nearly all columns are no dates; their first cell shows it at once.
+    if !first.bytes().any(|byte| byte.is_ascii_digit()) || first.len() < 4 || first.len() > 35 {
+        return Vec::new();
+    }
+    let with_date = DATES.iter().flat_map(|date| TIMES_AFTER.iter().map(move |time| format!("{date}{time}")));
+    let all = with_date.chain(TIMES.iter().map(|time| (*time).to_owned()));
+    all.filter(|format| texts.clone().all(|text| parse(text, format).is_some())).collect()
+}
+
+/// The format with day and month exchanged, for formats in which they can be mistaken.
+pub(super) fn exchanged(format: &str) -> Option<String> {
+    if format.starts_with("%d/%m/") {
+        Some(format.replacen("%d/%m/", "%m/%d/", 1))
+    } else if format.starts_with("%m/%d/") {
+        Some(format.replacen("%m/%d/", "%d/%m/", 1))
+    } else {
+        None
+    }
+}
+
+/// The format in which most of `cells` are dates; day first where none is.
+pub(super) fn commonest<'a>(cells: impl Iterator<Item = &'a OwnedCell>) -> String {
+    let mut counts = BTreeMap::new();
+    for cell in cells {
+        let OwnedCell::Text(text) = cell else { continue };
+        for format in candidates(&[text.as_str()].into_iter()) {
+            *counts.entry(format).or_insert(0) += 1;
+        }
+    }
+    let best = counts.into_iter().max_by_key(|(format, n)| (*n, format.starts_with("%d")));
+    best.map_or_else(|| "%d/%m/%Y".to_owned(), |(format, _)| format)
+}
+
+/// The day of the month, from 1.
+pub(super) fn day_of_month(ms: i64) -> u32 {
+    DateTime::from_timestamp_millis(ms).map_or(0, |date| date.day())
+}
+
+/// The date as text, as it is shown and as it comes back in predictions.
+pub fn to_rfc3339(ms: i64) -> String {
+    match DateTime::from_timestamp_millis(ms) {
+        Some(date) if ms.rem_euclid(1000) == 0 => date.to_rfc3339_opts(SecondsFormat::Secs, true),
+        Some(date) => date.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => format!("{ms} ms"),
+    }
+}
+
+/// [`parse`] for a trimmed cell.
+pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
+    let mut text = cell;
+    let (mut year, mut month, mut day) = (1970, 1, 1);
+    let (mut hour, mut minute, mut second, mut ms, mut offset_min) = (0, 0, 0, 0, 0);
+    let mut letters = format.bytes();
+    // Without separators around them, hours and minutes are two digits each.
+    let fixed = format.contains("%H%M");
+    while let Some(letter) = letters.next() {
+        if letter != b'%' {
+            text = text.strip_prefix(&[letter])?;
+            continue;
+        }
+        match letters.next()? {
+            b'Y' => year = digits(&mut text, 4, 4)?,
+            b'y' => {
+                let short = digits(&mut text, 2, 2)?;
+                year = if short < 70 { 2000 + short } else { 1900 + short };
+            }
+            b'm' => month = digits(&mut text, 1, 2)?,
+            b'd' => day = digits(&mut text, 1, 2)?,
+            b'H' => hour = digits(&mut text, if fixed { 2 } else { 1 }, 2)?,
+            b'M' => minute = digits(&mut text, 2, 2)?,
+            b'S' => second = digits(&mut text, 2, 2)?,
+            b'f' => ms = fraction(&mut text)?,
+            b'z' => offset_min = offset(&mut text)?,
+            _ => return None,
+        }
+    }
+    if !text.is_empty() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(year, u32::try_from(month).ok()?, u32::try_from(day).ok()?)?;
+    let days = i64::from(date.to_epoch_days());
+    let minutes = (days * 24 + i64::from(hour)) * 60 + i64::from(minute) - i64::from(offset_min);
+    Some((minutes * 60 + i64::from(second)) * 1000 + i64::from(ms))
+}
+
+fn digits(text: &mut &[u8], min: usize, max: usize) -> Option<i32> {
+    let n = text.iter().take(max).take_while(|byte| byte.is_ascii_digit()).count();
+    if n < min {
+        return None;
+    }
+    let (number, rest) = text.split_at(n);
+    *text = rest;
+    Some(number.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
+}
+
+/// `.25` or `,25` as milliseconds; nothing is 0.
+fn fraction(text: &mut &[u8]) -> Option<i32> {
+    let Some(rest) = text.strip_prefix(b".").or_else(|| text.strip_prefix(b",")) else { return Some(0) };
+    let n = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if n == 0 || n > 9 {
+        return None;
+    }
+    *text = &rest[n..];
+    let first_three = rest[..n].iter().copied().chain([b'0'; 3]).take(3);
+    Some(first_three.fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
+}
+
+/// `Z`, `+03:00`, `-0300` or nothing, in minutes.
+fn offset(text: &mut &[u8]) -> Option<i32> {
+    let sign = match text.first() {
+        None => return Some(0),
+        Some(b'Z') => {
+            *text = &text[1..];
+            return Some(0);
+        }
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        Some(_) => return None,
+    };
+    *text = &text[1..];
+    let hours = digits(text, 2, 2)?;
+    *text = text.strip_prefix(b":").unwrap_or(text);
+    let minutes = if text.is_empty() { 0 } else { digits(text, 2, 2)? };
+    (hours <= 18 && minutes <= 59).then_some(sign * (hours * 60 + minutes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_in_every_format() {
+        #[rustfmt::skip]
+        let cases = [
+            ("2024-02-29", "%Y-%m-%d", Some("2024-02-29T00:00:00Z")),
+            ("2024/01/05", "%Y/%m/%d", Some("2024-01-05T00:00:00Z")),
+            ("05/01/2024", "%d/%m/%Y", Some("2024-01-05T00:00:00Z")),
+            ("5/1/2024", "%d/%m/%Y", Some("2024-01-05T00:00:00Z")),
+            ("22/05/07", "%d/%m/%y", Some("2007-05-22T00:00:00Z")),
+            ("22/05/71", "%d/%m/%y", Some("1971-05-22T00:00:00Z")),
+            ("10/03/2004 18.00.00", "%d/%m/%Y %H.%M.%S", Some("2004-03-10T18:00:00Z")),
+            ("2024-01-05T10:30:15.25-03:00", "%Y-%m-%dT%H:%M:%S%f%z", Some("2024-01-05T13:30:15.250Z")),
+            ("2024-01-05T10:30:15Z", "%Y-%m-%dT%H:%M:%S%f%z", Some("2024-01-05T10:30:15Z")),
+            ("0130 UTC", "%H%M UTC", Some("1970-01-01T01:30:00Z")),
+            ("1200", "%H%M", Some("1970-01-01T12:00:00Z")),
+            ("9:05", "%H:%M", Some("1970-01-01T09:05:00Z")),
+            ("2023-02-29", "%Y-%m-%d", None), ("31/04/2024", "%d/%m/%Y", None),
+            ("2024-13-01", "%Y-%m-%d", None), ("24:00", "%H:%M", None), ("120", "%H%M", None),
+            ("2024-01-05x", "%Y-%m-%d", None), ("1.5", "%d.%m.%Y", None), ("12:5", "%H:%M", None),
+            ("", "%H:%M", None),
+        ];
+        for (text, format, expected) in cases {
+            assert_eq!(parse(text, format).map(to_rfc3339).as_deref(), expected, "{text} as {format}");
+        }
+    }
+
+    #[test]
+    fn the_formats_that_fit_all_cells() {
+        let fit = |texts: &[&str]| candidates(&texts.iter().copied());
+        assert_eq!(fit(&["13/01/2024", "01/02/2024"]), ["%d/%m/%Y"], "13 is no month");
+        assert_eq!(fit(&["01/02/2024"]), ["%d/%m/%Y", "%m/%d/%Y"], "both, the day first");
+        assert_eq!(fit(&["2024/01/01"]), ["%Y/%m/%d"]);
+        assert_eq!(fit(&["0000 UTC", "2300 UTC"]), ["%H%M UTC"]);
+        assert_eq!(fit(&["18.00.00"]), ["%H.%M.%S"]);
+        assert!(fit(&["1200"]).is_empty(), "four digits alone are a number");
+        assert!(fit(&["2024-01-01", "soon"]).is_empty());
+        assert!(fit(&[]).is_empty());
+        assert_eq!(exchanged("%d/%m/%Y %H:%M").as_deref(), Some("%m/%d/%Y %H:%M"));
+        assert_eq!(exchanged("%Y-%m-%d"), None);
+    }
+}

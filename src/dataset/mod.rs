@@ -1,0 +1,50 @@
+//! A file becomes a typed table, and the reasons for every decision are kept.
+//!
+//! ```text
+//! format     what the bytes are                     csv | zip | refused by name
+//! encoding   bytes -> UTF-8                         delimited: which separator, records
+//! archive    is the zip what it says                workbook:  sheets, cells as a stream
+//! header     titles, header, units, first data line
+//! schema     a plan per column, from a sample       number_format: which mark is decimal
+//! columns    cells -> typed columns, streaming      (again, where the plan did not hold)
+//! finish     kinds, reasons, warnings, profiles
+//! ```
+//!
+//! [`read`] holds the typed columns in memory and nothing else of the file. It trusts nothing that
+//! a file says about itself, but a hostile workbook can still exhaust the memory of its process:
+//! servers call it through `ingest`, which runs it in a process of its own.
+
+mod archive;
+pub mod boolean;
+mod columns;
+pub mod date;
+mod delimited;
+mod description;
+mod encoding;
+mod error;
+mod finish;
+mod format;
+mod header;
+mod missing;
+mod names;
+pub mod number;
+mod number_format;
+mod options;
+pub mod parquet;
+mod preview;
+mod profile;
+mod reading;
+mod row;
+mod schema;
+mod source;
+pub mod spelling;
+mod table;
+mod transcode;
+mod workbook;
+
+pub use description::{ColumnProfile, Description, Histogram, ReadReport, Warning};
+pub use error::{Issue, MAX_ISSUES, Problem, ReadError};
+pub use options::{ReadLimits, ReadOptions};
+pub use reading::{Reading, read};
+pub use source::Source;
+pub use table::{Column, ColumnKind, MISSING_CODE, MISSING_DATE, NumberFormat, Table, Values};

@@ -1,0 +1,154 @@
+//! One cell as a number, in a known format. Used while a file is read and again when a value is
+//! sent to a model that was trained from that file.
+
+use super::table::NumberFormat;
+
+/// Longer texts are no number that anyone measured.
+const MAX_LEN: usize = 64;
+
+/// Reads `text` as a number written in `format`; `None` where it is not exactly that.
+///
+/// The result may be infinite where the text is, as in `1e400`. Thousands marks are accepted only
+/// where they stand at every third digit, so `12,34` is no 1234.
+pub fn parse(text: &str, format: NumberFormat) -> Option<f64> {
+    parse_bytes(text.trim().as_bytes(), format)
+}
+
+/// [`parse`] for a trimmed cell.
+pub(super) fn parse_bytes(cell: &[u8], format: NumberFormat) -> Option<f64> {
+    if cell.is_empty() || cell.len() > MAX_LEN {
+        return None;
+    }
+    if format.decimal == '.' && cell.iter().all(|byte| is_plain(*byte)) {
+        return plain(cell);
+    }
+    normalised(cell, format)
+}
+
+/// What std's parser may see: it also takes `inf` and `nan`, which are no measurements.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')
+}
+
+fn plain(cell: &[u8]) -> Option<f64> {
+    std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// Rewrites the cell with a point and without thousands marks.
+fn normalised(cell: &[u8], format: NumberFormat) -> Option<f64> {
+    let mut buffer = [0u8; MAX_LEN];
+    let mut n = 0;
+    let mut rest = cell;
+    // A typographic minus, as spreadsheets and word processors write it.
+    if let Some(after) = rest.strip_prefix("\u{2212}".as_bytes()) {
+        buffer[0] = b'-';
+        n = 1;
+        rest = after;
+        if !rest.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == format.decimal as u8) {
+            return None;
+        }
+    }
+    let (mut in_fraction, mut in_exponent) = (false, false);
+    let mut n_digits = 0;
+    let mut group = None; // digits since the last thousands mark
+    while let Some(&byte) = rest.first() {
+        let mut width = 1;
+        match byte {
+            b'0'..=b'9' => {
+                n_digits += 1;
+                if let Some(n_in_group) = &mut group {
+                    *n_in_group += 1;
+                }
+                buffer[n] = byte;
+                n += 1;
+            }
+            _ if byte == format.decimal as u8 && !in_fraction && !in_exponent => {
+                if group.is_some_and(|n_in_group| n_in_group != 3) {
+                    return None;
+                }
+                (in_fraction, group) = (true, None);
+                buffer[n] = b'.';
+                n += 1;
+            }
+            b'e' | b'E' if !in_exponent => {
+                if group.is_some_and(|n_in_group| n_in_group != 3) {
+                    return None;
+                }
+                (in_exponent, group) = (true, None);
+                buffer[n] = byte;
+                n += 1;
+            }
+            b'+' | b'-' => {
+                buffer[n] = byte;
+                n += 1;
+            }
+            _ => {
+                let mark = format.thousands?;
+                width = thousands_width(rest, mark)?;
+                let complete = group.map_or((1..=3).contains(&n_digits), |n_in_group| n_in_group == 3);
+                if in_fraction || in_exponent || !complete {
+                    return None;
+                }
+                group = Some(0);
+            }
+        }
+        rest = &rest[width..];
+    }
+    if group.is_some_and(|n_in_group| n_in_group != 3) {
+        return None;
+    }
+    plain(&buffer[..n])
+}
+
+/// The width in bytes of the thousands mark that `rest` begins with. A space stands for every
+/// kind of space: spreadsheets write narrow and non-breaking ones.
+fn thousands_width(rest: &[u8], mark: char) -> Option<usize> {
+    let starts = |text: &str| rest.starts_with(text.as_bytes()).then_some(text.len());
+    if mark == ' ' {
+        return starts(" ").or_else(|| starts("\u{a0}")).or_else(|| starts("\u{202f}"));
+    }
+    starts(mark.encode_utf8(&mut [0; 4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POINT: NumberFormat = NumberFormat { decimal: '.', thousands: None };
+    const COMMA: NumberFormat = NumberFormat { decimal: ',', thousands: None };
+    const BRAZIL: NumberFormat = NumberFormat { decimal: ',', thousands: Some('.') };
+    const US: NumberFormat = NumberFormat { decimal: '.', thousands: Some(',') };
+    const FRENCH: NumberFormat = NumberFormat { decimal: ',', thousands: Some(' ') };
+
+    #[test]
+    fn numbers_in_every_format() {
+        #[rustfmt::skip]
+        let cases = [
+            ("12.5", POINT, Some(12.5)), ("-12", POINT, Some(-12.0)), ("+3", POINT, Some(3.0)),
+            (".5", POINT, Some(0.5)), ("5.", POINT, Some(5.0)), ("1e-3", POINT, Some(0.001)),
+            ("1E5", POINT, Some(1e5)), (" 7 ", POINT, Some(7.0)),
+            ("12,5", COMMA, Some(12.5)), (",8", COMMA, Some(0.8)), ("-,8", COMMA, Some(-0.8)),
+            ("1,5e3", COMMA, Some(1500.0)), ("12", COMMA, Some(12.0)),
+            ("1.234,56", BRAZIL, Some(1234.56)), ("1.234.567", BRAZIL, Some(1_234_567.0)),
+            ("-1.234", BRAZIL, Some(-1234.0)), ("1234,5", BRAZIL, Some(1234.5)),
+            ("1,234.56", US, Some(1234.56)), ("12,345,678", US, Some(12_345_678.0)),
+            ("1 234,5", FRENCH, Some(1234.5)), ("1\u{a0}234,5", FRENCH, Some(1234.5)),
+            ("1\u{202f}234\u{202f}567", FRENCH, Some(1_234_567.0)),
+            ("\u{2212}5,5", COMMA, Some(-5.5)), ("\u{2212}5.5", POINT, Some(-5.5)),
+            // Not exactly a number of the format: never a guess.
+            ("12,5", POINT, None), ("12.5", COMMA, None), ("12.5", BRAZIL, None),
+            ("1.23,4", BRAZIL, None), ("1234.567,8", BRAZIL, None), ("1,23", US, None),
+            ("1.234.56", BRAZIL, None), (".234", BRAZIL, None), ("1,,234", US, None),
+            ("1.5.5", POINT, None), ("1,5,5", COMMA, None), ("--5", POINT, None), ("5-", POINT, None),
+            ("", POINT, None), ("-", POINT, None), (".", POINT, None), (",", COMMA, None), ("e5", POINT, None),
+            ("inf", POINT, None), ("NaN", POINT, None), ("infinity", COMMA, None),
+            ("0x1F", POINT, None), ("1_000", POINT, None), ("12 kg", POINT, None),
+            ("\u{2212}\u{2212}5", POINT, None), ("\u{2212}+5", COMMA, None), ("\u{ff11}\u{ff12}", POINT, None),
+        ];
+        for (text, format, expected) in cases {
+            assert_eq!(parse(text, format), expected, "{text:?} in {format:?}");
+        }
+        assert_eq!(parse("1e400", POINT), Some(f64::INFINITY), "told apart from text by the caller");
+        assert_eq!(parse(&"9".repeat(65), POINT), None);
+    }
+}

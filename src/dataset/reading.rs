@@ -1,0 +1,354 @@
+//! From a file to a table: what it is, where the table lies, what its columns are, and then one
+//! pass over the rows (a second one only where a column was not what its first rows promised).
+
+use super::{
+    archive::malformed,
+    columns::Building,
+    date,
+    delimited::{self, Dialect},
+    description::{Description, ReadReport, Warning},
+    encoding::{self, Survey},
+    error::{Issue, Problem, ReadError},
+    finish,
+    format::{self, Format},
+    header::{self, Layout},
+    missing::Missing,
+    names,
+    number_format::{self, Context, Decision, Evidence},
+    options::{ReadLimits, ReadOptions},
+    row::{OwnedCell, Row, SampleRow},
+    schema::{self, Forced, Look, Plan},
+    source::Source,
+    table::{NumberFormat, Table},
+    workbook::Workbook,
+};
+use std::collections::BTreeMap;
+
+/// Rows shown with a dataset.
+const PREVIEW_ROWS: usize = 20;
+/// A column may change its plan from numbers to another format to text; more is not needed.
+const MAX_PASSES: usize = 5;
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The typed rows.
+    pub table: Table,
+    /// How they were read and what they hold.
+    pub description: Description,
+}
+
+/// Reads a `.csv` or `.xlsx` file. `filename` is used in messages only: what the file is, its
+/// bytes say.
+pub fn read<'a>(
+    source: impl Into<Source<'a>>,
+    filename: &str,
+    options: &ReadOptions,
+    limits: &ReadLimits,
+) -> Result<Reading, ReadError> {
+    let source = source.into();
+    check_options(options)?;
+    match format::detect(source)? {
+        Format::Delimited if named_as_workbook(filename) => read_delimited(source, filename, options, limits)
+            .map_err(|error| match error {
+                ReadError::MalformedCsv(_) | ReadError::EmptyFile(_) | ReadError::UnsupportedEncoding(_) => {
+                    malformed(&format!("it is no workbook, and as text: {}", error.detail()))
+                }
+                other => other,
+            }),
+        Format::Delimited => read_delimited(source, filename, options, limits),
+        Format::Zip => read_workbook(source, filename, options, limits),
+    }
+}
+
+fn check_options(options: &ReadOptions) -> Result<(), ReadError> {
+    if let Some(decimal) = options.decimal.filter(|decimal| !matches!(decimal, '.' | ',')) {
+        return Err(ReadError::InvalidParameter(Problem::new(format!(
+            "decimal: '{decimal}' is neither . nor ,"
+        ))));
+    }
+    for (column, kind) in &options.types {
+        if Forced::from_name(kind).is_none() {
+            return Err(ReadError::InvalidParameter(Problem::new(format!(
+                "types: column '{column}' cannot be '{kind}'; use number, category, date, boolean, text or ignore"
+            ))));
+        }
+    }
+    Ok(())
+}
+
+fn read_delimited(
+    source: Source<'_>,
+    filename: &str,
+    options: &ReadOptions,
+    limits: &ReadLimits,
+) -> Result<Reading, ReadError> {
+    let survey = encoding::survey(source, options.encoding.as_deref())?;
+    let (dialect, sample) = delimited::sample(source, &survey, options.delimiter, limits)?;
+    delimited::check_quotes(source, &survey, &dialect)?;
+    let mut body = Body::Delimited { source, survey: &survey, dialect: &dialect, limits };
+    let mut reading = assemble(&mut body, &sample, options, limits, dialect.is_comma())?;
+    let report = &mut reading.description.read;
+    "csv".clone_into(&mut report.format);
+    report.encoding = Some(survey.encoding.name().to_lowercase());
+    report.delimiter = dialect.delimiter();
+    report.reasons.insert("encoding".to_owned(), survey.reason.clone());
+    report.reasons.insert("delimiter".to_owned(), dialect.reason.clone());
+    if survey.is_guess {
+        reading.description.warnings.push(Warning {
+            code: "encoding-guessed".to_owned(),
+            column: None,
+            message: format!(
+                "the file is not UTF-8; it was read as {} ({}). If letters look wrong, upload it again with encoding=",
+                survey.encoding.name().to_lowercase(),
+                survey.reason
+            ),
+        });
+    }
+    if named_as_workbook(filename) {
+        reading.description.warnings.push(Warning {
+            code: "content-not-as-named".to_owned(),
+            column: None,
+            message: "the file is named as a workbook but is text; it was read as text".to_owned(),
+        });
+    }
+    Ok(reading)
+}
+
+fn read_workbook(
+    source: Source<'_>,
+    filename: &str,
+    options: &ReadOptions,
+    limits: &ReadLimits,
+) -> Result<Reading, ReadError> {
+    let mut workbook = Workbook::open(source, named_as_workbook(filename), limits)?;
+    let sheet = workbook.choose_sheet(options.sheet.as_deref(), limits)?;
+    let sheets = workbook.sheet_names().to_vec();
+    let mut body =
+        Body::Sheet { workbook: &mut workbook, sheet: &sheet.name, is_ordered: sheet.is_ordered, limits };
+    let mut reading = assemble(&mut body, &sheet.sample, options, limits, false)
+        .map_err(|error| error.in_sheet(&sheet.name))?;
+    let report = &mut reading.description.read;
+    "xlsx".clone_into(&mut report.format);
+    report.sheet = Some(sheet.name);
+    report.sheets = sheets;
+    report.reasons.insert("sheet".to_owned(), sheet.reason);
+    Ok(reading)
+}
+
+fn named_as_workbook(filename: &str) -> bool {
+    let extension = filename.rsplit('.').next().unwrap_or_default();
+    ["xlsx", "xlsm", "xls", "xlsb"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// The rows of a file, which can be visited again.
+enum Body<'a, 'file> {
+    Delimited { source: Source<'file>, survey: &'a Survey, dialect: &'a Dialect, limits: &'a ReadLimits },
+    Sheet { workbook: &'a mut Workbook<'file>, sheet: &'a str, is_ordered: bool, limits: &'a ReadLimits },
+}
+
+impl Body<'_, '_> {
+    fn visit(
+        &mut self,
+        layout: &Layout,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        match self {
+            Self::Delimited { source, survey, dialect, limits } => {
+                delimited::visit(*source, survey, dialect, layout, limits, each)
+            }
+            Self::Sheet { workbook, sheet, is_ordered, limits } => {
+                workbook.visit(sheet, *is_ordered, layout.first_data_line, limits, each)
+            }
+        }
+    }
+}
+
+/// What is known of a column before its cells are read.
+struct Draft {
+    forced: Option<Forced>,
+    /// Sample cells, and later those that did not fit.
+    cells: Vec<OwnedCell>,
+    evidence: Evidence,
+    look: Look,
+}
+
+fn assemble(
+    body: &mut Body<'_, '_>,
+    sample: &[SampleRow],
+    options: &ReadOptions,
+    limits: &ReadLimits,
+    comma_separated: bool,
+) -> Result<Reading, ReadError> {
+    let missing = Missing::new(options.missing.as_ref());
+    let layout = header::find(sample, options, &missing)?;
+    let (names, mut warnings) = names::unique(&layout.names, layout.width);
+    let mut drafts = draft(sample, &layout, &names, options, &missing)?;
+    let context = Context { decimal: options.decimal, comma_separated, names: &names };
+    let mut decision = decide(&drafts, context)?;
+    let mut plans = plans(&drafts, &decision);
+    let mut finished: Vec<Option<Building>> = names.iter().map(|_| None).collect();
+    for pass in 0..MAX_PASSES {
+        let mut pending = Vec::new();
+        for (i, plan) in plans.iter().enumerate().filter(|(i, _)| finished[*i].is_none()) {
+            let is_lenient = drafts[i].forced.is_some();
+            pending.push((i, Building::new(plan.clone(), is_lenient, drafts[i].evidence.clone())));
+        }
+        if pending.is_empty() {
+            break;
+        }
+        let n_columns = names.len() as u64;
+        let mut n_rows = 0u64;
+        body.visit(&layout, &mut |row| {
+            n_rows += 1;
+            if n_rows * n_columns > limits.max_cells {
+                return Err(too_many_cells(limits));
+            }
+            let line = row.line();
+            for (i, building) in &mut pending {
+                building.push(line, row.cell(*i), &missing);
+            }
+            Ok(())
+        })?;
+        if n_rows == 0 {
+            return Err(ReadError::EmptyFile(Problem::new(
+                "the file has a header but no row of data under it",
+            )));
+        }
+        let is_last = pass + 2 >= MAX_PASSES;
+        let mut changed = Vec::new();
+        for (i, building) in pending {
+            if building.is_done() {
+                finished[i] = Some(building);
+            } else {
+                let draft = &mut drafts[i];
+                draft.cells.extend(building.misfits.iter().map(|(_, cell)| cell.clone()));
+                draft.evidence = building.evidence;
+                draft.look =
+                    if is_last { Look::Texts } else { schema::look(&names[i], &draft.cells, &missing) };
+                changed.push((i, building.plan, building.misfits));
+            }
+        }
+        // The new evidence may settle, or upset, how the numbers of the file are written.
+        decision = decide(&drafts, context)?;
+        for (i, old, misfits) in changed {
+            plans[i] = plan(&drafts[i], decision.columns[i]);
+            if plans[i] == old {
+                drafts[i].look = Look::Texts;
+                plans[i] = Plan::Text;
+            }
+            if plans[i] == Plan::Text && old != Plan::Text {
+                warnings.extend(finish::no_longer(&names[i], &old, &misfits));
+            }
+        }
+    }
+    let forced: Vec<Option<Forced>> = drafts.iter().map(|draft| draft.forced).collect();
+    let buildings: Vec<Building> = finished.into_iter().flatten().collect();
+    let missing_tokens = finish::missing_tokens(&buildings);
+    let (table, columns) = finish::table(&names, &layout, buildings, &forced, &decision, &mut warnings)?;
+    Ok(Reading {
+        description: Description {
+            rows: table.n_rows() as u64,
+            read: report(&layout, &decision, missing_tokens),
+            columns,
+            preview: table.rows_json(0, PREVIEW_ROWS),
+            warnings,
+        },
+        table,
+    })
+}
+
+fn draft(
+    sample: &[SampleRow],
+    layout: &Layout,
+    names: &[String],
+    options: &ReadOptions,
+    missing: &Missing,
+) -> Result<Vec<Draft>, ReadError> {
+    let forced = forced(names, &options.types)?;
+    let rows = || sample.iter().filter(|row| row.line >= layout.first_data_line);
+    let drafts = names.iter().zip(forced).enumerate().map(|(i, (name, forced))| {
+        let cells: Vec<OwnedCell> = rows().filter_map(|row| row.cells.get(i).cloned()).collect();
+        let evidence = schema::evidence(rows().map(|row| (row.line, row.as_row().cell(i))));
+        let look = schema::look(name, &cells, missing);
+        Draft { forced, cells, evidence, look }
+    });
+    Ok(drafts.collect())
+}
+
+fn forced(names: &[String], types: &BTreeMap<String, String>) -> Result<Vec<Option<Forced>>, ReadError> {
+    if let Some(unknown) = types.keys().find(|name| !names.contains(name)) {
+        let some: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
+        return Err(ReadError::UnknownColumn(
+            Problem::new(format!(
+                "types: there is no column '{unknown}'; the file has {}{}",
+                some.join(", "),
+                if names.len() > some.len() { ", ..." } else { "" }
+            ))
+            .with(Issue {
+                column: Some(unknown.clone()),
+                message: "no such column".to_owned(),
+                ..Issue::default()
+            }),
+        ));
+    }
+    Ok(names.iter().map(|name| types.get(name).and_then(|kind| Forced::from_name(kind))).collect())
+}
+
+fn decide(drafts: &[Draft], context: Context<'_>) -> Result<Decision, ReadError> {
+    let is_numeric = |draft: &&Draft| match draft.forced {
+        Some(forced) => forced == Forced::Number,
+        None => draft.look == Look::Numbers,
+    };
+    let evidence: Vec<_> =
+        drafts.iter().map(|draft| Some(draft).filter(is_numeric).map(|d| &d.evidence)).collect();
+    number_format::decide(&evidence, context)
+}
+
+fn plans(drafts: &[Draft], decision: &Decision) -> Vec<Plan> {
+    drafts.iter().zip(&decision.columns).map(|(draft, format)| plan(draft, *format)).collect()
+}
+
+fn plan(draft: &Draft, format: Option<NumberFormat>) -> Plan {
+    match (draft.forced, &draft.look) {
+        (Some(Forced::Ignore), _) => Plan::Ignore,
+        (Some(Forced::Number), _) => {
+            Plan::Number(Some(format.unwrap_or(NumberFormat { decimal: '.', thousands: None })))
+        }
+        (Some(Forced::Boolean), _) | (None, Look::Booleans) => Plan::Boolean,
+        (Some(Forced::Category | Forced::Text), _) | (None, Look::Texts) => Plan::Text,
+        (Some(Forced::Date) | None, Look::Dates(format)) => Plan::Date(format.clone()),
+        (Some(Forced::Date) | None, Look::TypedDates) => Plan::TypedDate,
+        (Some(Forced::Date), _) => Plan::Date(date::commonest(draft.cells.iter())),
+        (None, Look::Numbers) => Plan::Number(format),
+    }
+}
+
+fn too_many_cells(limits: &ReadLimits) -> ReadError {
+    ReadError::TooManyCells(Problem::new(format!(
+        "rows times columns are more than the {} cells allowed; upload a part of the table",
+        limits.max_cells
+    )))
+}
+
+fn report(layout: &Layout, decision: &Decision, missing: Vec<String>) -> ReadReport {
+    let mut reasons = BTreeMap::new();
+    reasons.insert("header_row".to_owned(), layout.reason.clone());
+    if let Some(reason) = &layout.units_reason {
+        reasons.insert("units_row".to_owned(), reason.clone());
+    }
+    reasons.insert("decimal".to_owned(), decision.reason.clone());
+    ReadReport {
+        format: String::new(),
+        encoding: None,
+        delimiter: None,
+        decimal: decision.file.decimal,
+        thousands: decision.file.thousands,
+        header_row: layout.header_line,
+        units_row: layout.units_line,
+        sheet: None,
+        sheets: Vec::new(),
+        missing,
+        reasons,
+    }
+}

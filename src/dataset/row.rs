@@ -1,0 +1,111 @@
+//! Rows as the readers hand them on: text from a text file, typed cells from a workbook.
+
+use csv::ByteRecord;
+
+/// One row, borrowed from the reader's buffer: no cell is copied on the way to its column.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Row<'a> {
+    /// A record of a text file.
+    Text { line: u64, record: &'a ByteRecord },
+    /// A row of a sheet or of a sample; missing cells at the end are empty.
+    Cells { line: u64, cells: &'a [OwnedCell] },
+}
+
+/// One cell. Text is known to be UTF-8 and is trimmed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cell<'a> {
+    Empty,
+    Text(&'a [u8]),
+    Number(f64),
+    /// Milliseconds since 1970-01-01.
+    Date(i64),
+    Boolean(bool),
+    /// A formula's error value such as `#DIV/0!`.
+    Error,
+}
+
+/// A cell that outlives the reader's buffer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum OwnedCell {
+    #[default]
+    Empty,
+    Text(String),
+    Number(f64),
+    Date(i64),
+    Boolean(bool),
+    Error,
+}
+
+/// A row of the sample that everything is detected from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SampleRow {
+    pub(super) line: u64,
+    pub(super) cells: Vec<OwnedCell>,
+}
+
+impl<'a> Row<'a> {
+    /// 1-based line of the file or row of the sheet.
+    pub(super) fn line(&self) -> u64 {
+        match self {
+            Self::Text { line, .. } | Self::Cells { line, .. } => *line,
+        }
+    }
+
+    /// The cell of the `i`-th column.
+    pub(super) fn cell(&self, i: usize) -> Cell<'a> {
+        match self {
+            Self::Text { record, .. } => match record.get(i).map(<[u8]>::trim_ascii) {
+                None | Some([]) => Cell::Empty,
+                Some(text) => Cell::Text(text),
+            },
+            Self::Cells { cells, .. } => cells.get(i).map_or(Cell::Empty, OwnedCell::borrow),
+        }
+    }
+}
+
+impl OwnedCell {
+    /// A trimmed text, or nothing.
+    pub(super) fn text(text: &str) -> Self {
+        match text.trim() {
+            "" => Self::Empty,
+            trimmed => Self::Text(trimmed.to_owned()),
+        }
+    }
+
+    pub(super) fn borrow(&self) -> Cell<'_> {
+        match self {
+            Self::Empty => Cell::Empty,
+            Self::Text(text) => Cell::Text(text.as_bytes()),
+            Self::Number(number) => Cell::Number(*number),
+            Self::Date(date) => Cell::Date(*date),
+            Self::Boolean(boolean) => Cell::Boolean(*boolean),
+            Self::Error => Cell::Error,
+        }
+    }
+}
+
+impl SampleRow {
+    /// How many cells hold something.
+    pub(super) fn n_filled(&self) -> usize {
+        self.cells.iter().filter(|cell| **cell != OwnedCell::Empty).count()
+    }
+
+    pub(super) fn as_row(&self) -> Row<'_> {
+        Row::Cells { line: self.line, cells: &self.cells }
+    }
+}
+
+impl Cell<'_> {
+    /// The cell as text, as a person would write it.
+    pub(super) fn to_text(self) -> String {
+        match self {
+            Self::Empty => String::new(),
+            Self::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Date(ms) => super::date::to_rfc3339(ms),
+            Self::Boolean(true) => "TRUE".to_owned(),
+            Self::Boolean(false) => "FALSE".to_owned(),
+            Self::Error => "#ERROR!".to_owned(),
+        }
+    }
+}
