@@ -1,0 +1,172 @@
+//! The model file: one safetensors file, readable by any library of that format.
+//!
+//! ```text
+//! header  __metadata__["taqicfd"]  the manifest as JSON
+//! tensors network.0.scale          [inputs]            where the shape has a scaling layer
+//!         network.0.layer.0.weight [inputs, units]     one pair per layer, the output layer last
+//!         network.0.layer.0.bias   [units]
+//!         network.1. ...                               one group per network
+//! ```
+//!
+//! The file is data, never code, and everything it declares is checked against its length before it
+//! is used.
+
+use super::Model;
+use super::device::Backend;
+use super::interval::Calibration;
+use super::manifest::{FORMAT, FORMAT_VERSION, Manifest, Target, Task};
+use super::network::{Dense, Network, Shape};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::HashMap;
+
+const METADATA_KEY: &str = "taqicfd";
+
+/// Why a model file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Damaged, cut short, or not a model of this product.
+    #[error("the model file is damaged or not a taqicfd model: {0}")]
+    Corrupt(String),
+    /// Written by a newer program.
+    #[error(
+        "the model file has format {found}, and this program reads up to {FORMAT_VERSION}; use a newer taqicfd"
+    )]
+    TooNew {
+        /// The file's format version.
+        found: u32,
+    },
+}
+
+/// Writes a model file.
+pub fn to_bytes(manifest: &Manifest, networks: &[Network]) -> Vec<u8> {
+    let json = serde_json::to_string(manifest).expect("a manifest has only string keys");
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
+        networks.iter().enumerate().flat_map(|(index, network)| network_tensors(index, network)).collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("sizes come from the shape");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, Some(metadata)).expect("names are distinct and sizes right")
+}
+
+/// `(name, shape, little-endian bytes)` of each array of a network.
+pub fn network_tensors(index: usize, network: &Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+    let prefix = format!("network.{index}");
+    let mut tensors = Vec::new();
+    if let Some(scale) = &network.scale {
+        tensors.push((format!("{prefix}.scale"), vec![scale.len()], to_little_endian(scale)));
+    }
+    for (layer, (dense, (inputs, outputs))) in network.layers.iter().zip(network.shape.layers()).enumerate() {
+        let name = format!("{prefix}.layer.{layer}");
+        tensors.push((format!("{name}.weight"), vec![inputs, outputs], to_little_endian(&dense.weight)));
+        tensors.push((format!("{name}.bias"), vec![outputs], to_little_endian(&dense.bias)));
+    }
+    tensors
+}
+
+fn to_little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The array called `name`, which must have `shape`.
+pub fn read_array(tensors: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+    let view = tensors.tensor(name).map_err(|_| ModelError::Corrupt(format!("\"{name}\" is missing")))?;
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        return Err(ModelError::Corrupt(format!(
+            "\"{name}\" is {:?} {:?} where F32 {shape:?} belongs",
+            view.dtype(),
+            view.shape()
+        )));
+    }
+    Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
+
+/// The network written as number `index`, which must have `shape`.
+pub fn read_network(tensors: &SafeTensors, index: usize, shape: &Shape) -> Result<Network, ModelError> {
+    let shape = shape.clone();
+    let scale = if shape.scaling_layer {
+        Some(read_array(tensors, &format!("network.{index}.scale"), &[shape.inputs])?)
+    } else {
+        None
+    };
+    let mut layers = Vec::new();
+    for (layer, (inputs, outputs)) in shape.layers().into_iter().enumerate() {
+        let name = format!("network.{index}.layer.{layer}");
+        layers.push(Dense {
+            weight: read_array(tensors, &format!("{name}.weight"), &[inputs, outputs])?,
+            bias: read_array(tensors, &format!("{name}.bias"), &[outputs])?,
+        });
+    }
+    let network = Network { shape, scale, layers };
+    if network.is_finite() {
+        Ok(network)
+    } else {
+        Err(ModelError::Corrupt("a weight is not a finite number".to_owned()))
+    }
+}
+
+/// Whether the parts of a manifest fit each other; the weights are checked against it afterwards.
+fn check(manifest: &Manifest) -> Result<(), &'static str> {
+    let n_outputs = match (manifest.task, manifest.targets.as_slice(), &manifest.calibration) {
+        (Task::Regression, targets, Calibration::AbsoluteResiduals { residuals }) => {
+            let all_numbers = targets.iter().all(|target| matches!(target, Target::Number { .. }));
+            if !all_numbers || residuals.len() != targets.len() {
+                return Err("the targets do not fit the task");
+            }
+            targets.len()
+        }
+        (Task::Classification, [Target::Class { classes, .. }], Calibration::ClassScores { .. }) => {
+            classes.len()
+        }
+        _ => return Err("the targets do not fit the task"),
+    };
+    if n_outputs == 0 || n_outputs != manifest.shape.outputs {
+        return Err("the outputs do not fit the targets");
+    }
+    let n_numbers = if manifest.task == Task::Regression { n_outputs } else { 0 };
+    for member in &manifest.members {
+        if !member.encoder.matches(&manifest.inputs) || member.encoder.width() != manifest.shape.inputs {
+            return Err("an encoder does not fit the inputs");
+        }
+        if member.target_scales.len() != n_numbers {
+            return Err("the scales do not fit the targets");
+        }
+    }
+    if !manifest.domain.matches(&manifest.inputs) {
+        return Err("the domain does not fit the inputs");
+    }
+    if manifest.members.is_empty() || manifest.inputs.is_empty() {
+        return Err("there is no network or no input");
+    }
+    Ok(())
+}
+
+impl Model {
+    /// Reads a model file. Never panics, whatever the bytes.
+    pub fn from_bytes(bytes: &[u8], backend: Backend) -> Result<Self, ModelError> {
+        let corrupt = |error: &dyn std::fmt::Display| ModelError::Corrupt(error.to_string());
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| corrupt(&e))?;
+        let json = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(METADATA_KEY))
+            .ok_or_else(|| ModelError::Corrupt("it has no manifest".to_owned()))?;
+        // The version first: a newer manifest may have another shape.
+        let value: serde_json::Value = serde_json::from_str(json).map_err(|e| corrupt(&e))?;
+        if value["format"] != FORMAT {
+            return Err(ModelError::Corrupt("its manifest is of another format".to_owned()));
+        }
+        let found = value["format_version"].as_u64().unwrap_or(0) as u32;
+        if found > FORMAT_VERSION {
+            return Err(ModelError::TooNew { found });
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(&e))?;
+        check(&manifest).map_err(|e| corrupt(&e))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
+        let networks = (0..manifest.members.len())
+            .map(|index| read_network(&tensors, index, &manifest.shape))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::new(manifest, networks, backend))
+    }
+}

@@ -1,0 +1,251 @@
+//! What a model takes: its inputs, and how one cell of a request becomes a value of an input.
+
+use crate::dataset::{ColumnKind, NumberFormat, boolean, date, number, spelling};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// One column that a model needs to answer, as it was in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// The column's name.
+    pub name: String,
+    /// `number`, `category`, `date` or `boolean`.
+    pub kind: ColumnKind,
+    /// The unit the training data had.
+    pub unit: Option<String>,
+    /// The share of training rows without a value.
+    pub missing_share: f64,
+    /// Smallest and largest number seen in training; milliseconds since 1970 for dates.
+    pub range: Option<(f64, f64)>,
+    /// The categories seen in training.
+    pub levels: Vec<String>,
+    /// How numbers were written in the training file; texts in requests are read the same way.
+    pub number_format: NumberFormat,
+    /// How dates were written in the training file.
+    pub date_format: Option<String>,
+    /// The texts that meant "no value" in the training file.
+    pub missing_tokens: Vec<String>,
+}
+
+/// One cell of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell<'a> {
+    /// The field is not there.
+    Absent,
+    /// `null`.
+    Missing,
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// Something that is never a value: `array` or `object`.
+    Other(&'static str),
+}
+
+/// What is done with a category that training never saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownCategory {
+    /// The request is refused.
+    #[default]
+    Error,
+    /// It counts as missing, with a warning.
+    Missing,
+    /// The known category with the most similar spelling is taken, with a warning.
+    Nearest,
+}
+
+/// One cell as a value of its input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// No value.
+    Missing,
+    /// A finite number.
+    Number(f64),
+    /// An index into the levels of the input; `None` is a level never seen.
+    Level(Option<usize>),
+    /// Yes or no.
+    Flag(bool),
+    /// Milliseconds since 1970.
+    Instant(i64),
+}
+
+/// Why a cell cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellProblem {
+    /// `missing-field`, `wrong-type` or `unknown-category`.
+    pub slug: &'static str,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// A value read from a cell, and what is to be told about it.
+pub type ReadCell = (Value, Option<(&'static str, String)>);
+
+impl Input {
+    /// Reads `cell` as a value of this input; the second part is a warning's code and text.
+    pub fn read(&self, cell: &Cell, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        match cell {
+            Cell::Absent => Err(CellProblem {
+                slug: "missing-field",
+                message: format!("the field \"{}\" is missing; {}", self.name, self.wanted()),
+            }),
+            Cell::Missing => self.read_missing(),
+            Cell::Other(what) => Err(self.wrong_type(&format!("an {what}"))),
+            Cell::Number(value) if !value.is_finite() => self.read_missing(),
+            Cell::Number(value) => self.read_number(*value, unknown),
+            Cell::Boolean(value) => self.read_boolean(*value, unknown),
+            Cell::Text(text) => self.read_text(text.trim(), unknown),
+        }
+    }
+
+    fn read_missing(&self) -> Result<ReadCell, CellProblem> {
+        if self.missing_share > 0.0 {
+            return Ok((Value::Missing, None));
+        }
+        Err(CellProblem {
+            slug: "missing-field",
+            message: format!(
+                "\"{}\" has no value, and training never saw it missing; {}",
+                self.name,
+                self.wanted()
+            ),
+        })
+    }
+
+    fn read_number(&self, value: f64, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        match self.kind {
+            ColumnKind::Number => Ok((Value::Number(value), None)),
+            ColumnKind::Category => self.read_level(&value.to_string(), unknown),
+            ColumnKind::Boolean if value == 0.0 || value == 1.0 => Ok((Value::Flag(value == 1.0), None)),
+            _ => Err(self.wrong_type(&format!("the number {value}"))),
+        }
+    }
+
+    fn read_boolean(&self, value: bool, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        match self.kind {
+            ColumnKind::Boolean => Ok((Value::Flag(value), None)),
+            ColumnKind::Category => {
+                let text = value.to_string();
+                let level = self.levels.iter().find(|level| level.eq_ignore_ascii_case(&text));
+                self.read_level(level.unwrap_or(&text), unknown)
+            }
+            _ => Err(self.wrong_type(&format!("the boolean {value}"))),
+        }
+    }
+
+    fn read_text(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        if text.is_empty() || self.missing_tokens.iter().any(|token| token == text) {
+            return self.read_missing();
+        }
+        match self.kind {
+            ColumnKind::Number => match number::parse(text, self.number_format) {
+                Some(value) if value.is_finite() => Ok((Value::Number(value), None)),
+                _ => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
+            },
+            ColumnKind::Category => self.read_level(text, unknown),
+            ColumnKind::Boolean => match boolean::parse(text) {
+                Some(value) => Ok((Value::Flag(value), None)),
+                None => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
+            },
+            _ => match self.read_date(text) {
+                Some(instant) => Ok((Value::Instant(instant), None)),
+                None => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
+            },
+        }
+    }
+
+    fn read_level(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        if let Some(index) = self.levels.iter().position(|level| level == text) {
+            return Ok((Value::Level(Some(index)), None));
+        }
+        let said = format!("\"{}\" was never seen in training", shorten(text));
+        match unknown {
+            UnknownCategory::Error => Err(CellProblem {
+                slug: "unknown-category",
+                message: format!(
+                    "{} = {said}; known are {}; or send \"unknown_category\": \"missing\" or \"nearest\"",
+                    self.name,
+                    list(&self.levels)
+                ),
+            }),
+            UnknownCategory::Missing => Ok((
+                Value::Level(None),
+                Some(("unknown-category", format!("{} = {said}; it was taken as no value", self.name))),
+            )),
+            UnknownCategory::Nearest => {
+                let nearest = spelling::nearest(text, self.levels.iter().map(String::as_str), 1);
+                let index =
+                    nearest.first().and_then(|name| self.levels.iter().position(|level| level == name));
+                let taken = index.map_or("no value".to_owned(), |i| format!("\"{}\"", self.levels[i]));
+                Ok((
+                    Value::Level(index),
+                    Some(("unknown-category", format!("{} = {said}; {taken} was taken instead", self.name))),
+                ))
+            }
+        }
+    }
+
+    /// Milliseconds since 1970 of a date written as in the training file or as RFC 3339.
+    fn read_date(&self, text: &str) -> Option<i64> {
+        let as_in_file = self.date_format.as_deref().and_then(|format| date::parse(text, format));
+        as_in_file.or_else(|| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()))
+    }
+
+    fn wrong_type(&self, got: &str) -> CellProblem {
+        CellProblem {
+            slug: "wrong-type",
+            message: format!("\"{}\" cannot be {got}; {}", self.name, self.wanted()),
+        }
+    }
+
+    /// What to send for this input, for the end of an error message.
+    fn wanted(&self) -> String {
+        match self.kind {
+            ColumnKind::Number => {
+                let example = self.range.map_or(1.5, |(low, high)| f64::midpoint(low, high));
+                let text = match self.number_format.decimal {
+                    ',' => " or, as in the training file, a text with a decimal comma such as \"12,5\"",
+                    _ => "; a decimal comma is not accepted since the training file used the point",
+                };
+                format!("send a JSON number such as {}{text}", short_number(example))
+            }
+            ColumnKind::Category => format!("send one of {}", list(&self.levels)),
+            ColumnKind::Boolean => "send true or false".to_owned(),
+            _ => format!(
+                "send a date as in the training file ({}) or as RFC 3339, such as \"2024-01-31T12:00:00Z\"",
+                self.date_format.as_deref().unwrap_or("any")
+            ),
+        }
+    }
+}
+
+/// The first ten of `levels`, quoted.
+fn list(levels: &[String]) -> String {
+    let mut text =
+        levels.iter().take(10).map(|level| format!("\"{}\"", shorten(level))).collect::<Vec<_>>().join(", ");
+    if levels.len() > 10 {
+        text.push_str(&format!(" and {} more", levels.len() - 10));
+    }
+    text
+}
+
+/// At most 40 characters of a value, so that an error stays readable.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        return text.to_owned();
+    }
+    text.chars().take(39).chain(['…']).collect()
+}
+
+/// A number with at most four significant digits.
+pub fn short_number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

@@ -1,0 +1,154 @@
+//! Calibrated intervals and prediction sets, by split conformal prediction.
+//!
+//! The answers on rows that the network was not fitted on are compared with the truth. Their errors,
+//! sorted, tell how wide an interval must be to hold a new truth with a given probability
+//! (Papadopoulos et al. 2002; Lei et al. 2018); for classes the same is done with `1 - p(truth)`
+//! (the LAC score of Sadinle et al. 2019). The rows are those of the validation part, which also
+//! chose the epoch, so the coverage is mildly optimistic; the model card states it as measured on
+//! the test part.
+
+use serde::{Deserialize, Serialize};
+
+/// More residuals than this are thinned to evenly spaced order statistics.
+const MAX_SCORES: usize = 2000;
+
+/// What is known about the errors of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum Calibration {
+    /// One sorted list of absolute errors per numeric target, in its unit.
+    AbsoluteResiduals {
+        /// Per target.
+        residuals: Vec<Scores>,
+    },
+    /// A temperature for the logits, and the sorted scores `1 - p(truth)`.
+    ClassScores {
+        /// Logits are divided by this before the softmax.
+        temperature: f64,
+        /// `1 - p(truth)`.
+        scores: Scores,
+    },
+}
+
+/// Sorted non-conformity scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// How many scores there were before thinning.
+    n: usize,
+    /// Ascending.
+    sorted: Vec<f64>,
+}
+
+impl Scores {
+    /// Sorts `scores`, and thins them if they are very many.
+    pub fn new(mut scores: Vec<f64>) -> Self {
+        scores.sort_by(f64::total_cmp);
+        let n = scores.len();
+        if n > MAX_SCORES {
+            let last = (n - 1) as f64;
+            scores = (0..MAX_SCORES)
+                // Rounded up, so that thinning can only widen an interval.
+                .map(|i| scores[(last * i as f64 / (MAX_SCORES - 1) as f64).ceil() as usize])
+                .collect();
+        }
+        Self { n, sorted: scores }
+    }
+
+    /// The score that a new row stays below with probability `confidence`: the
+    /// `ceil((n + 1) confidence)`-th smallest. `None` where there are too few scores to say.
+    pub fn quantile(&self, confidence: f64) -> Option<f64> {
+        let rank = ((self.n + 1) as f64 * confidence - 1e-9).ceil() as usize;
+        if rank == 0 || rank > self.n {
+            return None;
+        }
+        if self.n == self.sorted.len() {
+            return Some(self.sorted[rank - 1]);
+        }
+        let position = (rank - 1) as f64 / (self.n - 1) as f64 * (self.sorted.len() - 1) as f64;
+        Some(self.sorted[position.ceil() as usize])
+    }
+}
+
+/// `softmax(logits / temperature)` of each row, in f64; `logits` is `[n, n_classes]`.
+pub fn probabilities(logits: &[f64], n_classes: usize, temperature: f64) -> Vec<f64> {
+    let mut all = Vec::with_capacity(logits.len());
+    for row in logits.chunks_exact(n_classes) {
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let start = all.len();
+        all.extend(row.iter().map(|logit| ((logit - top) / temperature).exp()));
+        let sum: f64 = all[start..].iter().sum();
+        all[start..].iter_mut().for_each(|p| *p /= sum);
+    }
+    all
+}
+
+/// The temperature that makes `logits` most likely given the true classes (Guo et al. 2017), by
+/// golden-section search over its logarithm.
+///
+/// The true class counts `(n + 1) / (n + 2)` and the others share the rest, as in Platt (1999): on
+/// rows that are all answered rightly the likelihood alone would ask for certainty, which n rows
+/// cannot justify.
+pub fn fit_temperature(logits: &[f64], n_classes: usize, truth: &[usize]) -> f64 {
+    let doubt = 1.0 / (truth.len() as f64 + 2.0);
+    let others = doubt / (n_classes.max(2) - 1) as f64;
+    let loss = |log_temperature: f64| -> f64 {
+        let probabilities = probabilities(logits, n_classes, log_temperature.exp());
+        let rows = probabilities.chunks_exact(n_classes).zip(truth);
+        rows.map(|(p, class)| {
+            let log = |p: f64| p.max(1e-300).ln();
+            let all: f64 = p.iter().map(|p| log(*p)).sum();
+            -(1.0 - doubt - others) * log(p[*class]) - others * all
+        })
+        .sum()
+    };
+    let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let (mut low, mut high) = (-3.0, 3.0);
+    for _ in 0..40 {
+        let (a, b) = (high - golden * (high - low), low + golden * (high - low));
+        if loss(a) < loss(b) { high = b } else { low = a }
+    }
+    f64::midpoint(low, high).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantile_is_the_rank_that_conformal_prediction_asks_for() {
+        let scores = Scores::new((1..=19).map(f64::from).collect());
+        // ceil(20 * 0.9) = 18
+        assert_eq!(scores.quantile(0.9), Some(18.0));
+        assert_eq!(scores.quantile(0.95), Some(19.0));
+        assert_eq!(scores.quantile(0.99), None, "19 scores cannot promise 99 %");
+        assert_eq!(Scores::new(vec![]).quantile(0.5), None);
+    }
+
+    #[test]
+    fn thinned_scores_never_promise_less_than_all_of_them() {
+        let all: Vec<f64> = (0..50_001).map(|i| f64::from(i).sqrt()).collect();
+        let thinned = Scores::new(all.clone());
+        assert_eq!(thinned.sorted.len(), MAX_SCORES);
+        for confidence in [0.01, 0.5, 0.8, 0.9, 0.95, 0.999] {
+            let exact = all[(50_002.0_f64 * confidence).ceil() as usize - 1];
+            let got = thinned.quantile(confidence).unwrap();
+            assert!(got >= exact && got <= exact * 1.01 + 0.2, "{confidence}: {got} for {exact}");
+        }
+    }
+
+    #[test]
+    fn temperature_undoes_overconfidence() {
+        // Logits of +-4 promise 98 %, but three in four are right: log(3) = 1.0986 = 4 / T / 1.
+        let logits: Vec<f64> = (0..40_000).flat_map(|_| [4.0, 0.0]).collect();
+        let truth: Vec<usize> = (0..40_000).map(|i| usize::from(i % 4 == 0)).collect();
+        let temperature = fit_temperature(&logits, 2, &truth);
+        assert!((temperature - 4.0 / 3.0_f64.ln()).abs() < 0.01, "{temperature}");
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_even_for_huge_logits() {
+        let p = probabilities(&[1e6, 0.0, -1e6, 1.0, 1.0, 1.0], 3, 1.0);
+        assert_eq!(&p[..3], [1.0, 0.0, 0.0]);
+        assert!((p[3] - 1.0 / 3.0).abs() < 1e-15);
+    }
+}

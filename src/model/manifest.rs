@@ -1,0 +1,102 @@
+//! The manifest: everything about a model but its weights, as the model file carries it.
+
+use super::domain::Domain;
+use super::encoder::Encoder;
+use super::input::Input;
+use super::interval::Calibration;
+use super::network::Shape;
+use crate::dataset::ColumnKind;
+use serde::{Deserialize, Serialize};
+
+/// Written as `format` in every manifest.
+pub const FORMAT: &str = "taqicfd-model";
+/// The newest format this program writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What is predicted: numbers or classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One or several numbers.
+    Regression,
+    /// One of several classes.
+    Classification,
+}
+
+/// A column that the model predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// A number.
+    Number {
+        /// The column's name.
+        name: String,
+        /// Its unit.
+        unit: Option<String>,
+        /// Smallest value among the training rows; predictions do not go below.
+        min: f64,
+        /// Largest value among the training rows; predictions do not go above.
+        max: f64,
+    },
+    /// A class. The network answers one logit per class.
+    Class {
+        /// The column's name.
+        name: String,
+        /// What the column was in the data: `category`, `boolean` or `number`.
+        column_kind: ColumnKind,
+        /// The classes, in the order of the outputs.
+        classes: Vec<String>,
+    },
+}
+
+/// What goes with one network: everything else that was fitted on its training part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Rows to features.
+    pub encoder: Encoder,
+    /// Mean and standard deviation of each numeric target; the network answers in these terms.
+    pub target_scales: Vec<(f64, f64)>,
+}
+
+/// Everything about a model but its weights. Holds no time and no id, so that the same data,
+/// settings and seed give the same file, byte for byte.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// [`FORMAT_VERSION`] of the program that wrote it.
+    pub format_version: u32,
+    /// Version of the program that wrote it.
+    pub program_version: String,
+    /// Numbers or classes.
+    pub task: Task,
+    /// What the model takes, in the order of a matrix request.
+    pub inputs: Vec<Input>,
+    /// What it predicts.
+    pub targets: Vec<Target>,
+    /// The shape of each of its networks.
+    pub shape: Shape,
+    /// What goes with each network; together they answer.
+    pub members: Vec<Member>,
+    /// How far answers have been off, for intervals and sets.
+    pub calibration: Calibration,
+    /// What the training data looked like.
+    pub domain: Domain,
+    /// The confidence of intervals when a request names none.
+    pub confidence: f64,
+    /// The settings of the training, as resolved.
+    pub settings: serde_json::Value,
+    /// The scores on the test part, with the baselines'.
+    pub scores: serde_json::Value,
+    /// Rows the network was fitted on.
+    pub n_training_rows: usize,
+}
+
+impl Target {
+    /// The column's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Number { name, .. } | Self::Class { name, .. } => name,
+        }
+    }
+}

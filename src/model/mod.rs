@@ -1,0 +1,304 @@
+//! What a model is, and what it answers.
+//!
+//! ```text
+//! cells --input--> values --encoder--> features [n, d] --networks--> outputs [n, k]
+//!                    |                                                  |
+//!                    +--domain--> in_domain, score, reasons             +--interval--> bounds, sets
+//! ```
+
+pub mod activation;
+pub mod device;
+pub mod domain;
+pub mod encoder;
+pub mod file;
+pub mod input;
+pub mod interval;
+pub mod manifest;
+pub mod network;
+
+pub use device::Backend;
+pub use file::ModelError;
+pub use input::{Cell, Input, UnknownCategory};
+pub use manifest::{Manifest, Member, Target, Task};
+
+use input::Value;
+use interval::Calibration;
+use network::{Network, Ready};
+
+/// A trained model, ready to answer.
+#[derive(Debug, Clone)]
+pub struct Model {
+    manifest: Manifest,
+    networks: Vec<Ready>,
+}
+
+/// How a request wants its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PredictOptions {
+    /// Between 0 and 1; the model's own where absent.
+    pub confidence: Option<f64>,
+    /// What to do with categories never seen.
+    pub unknown_category: UnknownCategory,
+}
+
+/// The answers to a batch of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// One entry per target.
+    pub targets: Vec<TargetPrediction>,
+    /// The confidence of the intervals and sets.
+    pub confidence: f64,
+    /// Per row: whether every input is one that training saw.
+    pub in_domain: Vec<bool>,
+    /// Per row: 1 inside the training range, towards 0 far outside.
+    pub domain_score: Vec<f64>,
+    /// What is to be noticed about single cells.
+    pub warnings: Vec<RowWarning>,
+}
+
+/// The answers for one target, one per row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetPrediction {
+    /// Numbers in the target's unit.
+    Number {
+        /// The target.
+        name: String,
+        /// One per row.
+        values: Vec<f64>,
+        /// Lower and upper bound per row; `None` where too few rows were left for calibration.
+        bounds: Option<Vec<(f64, f64)>>,
+    },
+    /// Classes.
+    Class {
+        /// The target.
+        name: String,
+        /// All classes.
+        classes: Vec<String>,
+        /// The most probable class per row, as an index into `classes`.
+        labels: Vec<usize>,
+        /// Row-major `[n, classes]`.
+        probabilities: Vec<f64>,
+        /// The classes that cannot be ruled out at the confidence, the most probable first.
+        sets: Vec<Vec<usize>>,
+    },
+}
+
+/// A warning about one cell of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowWarning {
+    /// 0-based row of the request.
+    pub row: usize,
+    /// The input.
+    pub column: String,
+    /// `out-of-range` or `unknown-category`.
+    pub code: &'static str,
+    /// What was seen.
+    pub message: String,
+}
+
+/// Cells that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} of the request cannot be used: {}", if cells.len() == 1 { "one cell" } else { "several cells" }, cells[0].message)]
+pub struct PredictError {
+    /// At least one problem, in row order; at most [`MAX_PROBLEMS`].
+    pub cells: Vec<CellError>,
+}
+
+/// Problems reported at most in one answer.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// One cell that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellError {
+    /// 0-based row of the request.
+    pub row: usize,
+    /// The input.
+    pub column: String,
+    /// `missing-field`, `wrong-type` or `unknown-category`.
+    pub slug: &'static str,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl Model {
+    /// Puts `networks`, all of the manifest's shape, on `backend`.
+    pub fn new(manifest: Manifest, networks: Vec<Network>, backend: Backend) -> Self {
+        Self { manifest, networks: networks.into_iter().map(|network| network.ready(backend)).collect() }
+    }
+
+    /// Everything about the model but its weights.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The columns it needs, in the order of a matrix request.
+    pub fn inputs(&self) -> &[Input] {
+        &self.manifest.inputs
+    }
+
+    /// Bytes the model takes in memory, about.
+    pub fn size_in_memory(&self) -> usize {
+        self.manifest.shape.n_parameters() * self.networks.len() * size_of::<f32>()
+    }
+
+    /// Answers `cells`, row-major `[n_rows, inputs().len()]`.
+    ///
+    /// # Errors
+    /// When a needed cell is missing, of the wrong type, or an unknown category that the options do
+    /// not allow; nothing is predicted then.
+    ///
+    /// # Panics
+    /// If `cells` has another length.
+    pub fn predict(
+        &self,
+        cells: &[Cell],
+        n_rows: usize,
+        options: &PredictOptions,
+    ) -> Result<Predictions, PredictError> {
+        let inputs = self.inputs();
+        assert_eq!(cells.len(), n_rows * inputs.len(), "one cell per row and input");
+        let mut rows = Vec::with_capacity(cells.len());
+        let (mut in_domain, mut domain_score) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
+        let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+        let mut values = Vec::with_capacity(inputs.len());
+        for row in 0..n_rows {
+            values.clear();
+            for (input, cell) in inputs.iter().zip(&cells[row * inputs.len()..]) {
+                let column = || input.name.clone();
+                match input.read(cell, options.unknown_category) {
+                    Ok((value, warning)) => {
+                        values.push(value);
+                        warnings.extend(warning.map(|(code, message)| RowWarning {
+                            row,
+                            column: column(),
+                            code,
+                            message,
+                        }));
+                    }
+                    Err(problem) => {
+                        values.push(Value::Missing);
+                        problems.push(CellError {
+                            row,
+                            column: column(),
+                            slug: problem.slug,
+                            message: problem.message,
+                        });
+                    }
+                }
+            }
+            if problems.len() >= MAX_PROBLEMS {
+                break;
+            }
+            let verdict = self.manifest.domain.judge(inputs, &values);
+            in_domain.push(verdict.in_domain);
+            domain_score.push(verdict.score);
+            warnings.extend(verdict.reasons.into_iter().map(|(column, message)| RowWarning {
+                row,
+                column,
+                code: "out-of-range",
+                message,
+            }));
+            rows.extend_from_slice(&values);
+        }
+        if !problems.is_empty() {
+            return Err(PredictError { cells: problems });
+        }
+        let outputs = if n_rows == 0 { Vec::new() } else { self.outputs(&rows) };
+        let confidence = options.confidence.unwrap_or(self.manifest.confidence);
+        let targets = answers(&self.manifest, &outputs, n_rows, confidence);
+        Ok(Predictions { targets, confidence, in_domain, domain_score, warnings })
+    }
+
+    /// What the networks say together to rows of values, `[n, inputs]`; see [`combine`].
+    fn outputs(&self, rows: &[Value]) -> Vec<f64> {
+        let each = self.networks.iter().zip(&self.manifest.members).map(|(network, member)| {
+            let mut features = Vec::with_capacity(rows.len() / self.inputs().len() * member.encoder.width());
+            for row in rows.chunks_exact(self.inputs().len()) {
+                member.encoder.encode_row(row, &mut features);
+            }
+            in_units(&network.forward(&features), member)
+        });
+        combine(&each.collect::<Vec<_>>(), self.manifest.task, self.manifest.shape.outputs)
+    }
+}
+
+/// The outputs of one network, `[n, outputs]`: numbers in the targets' units, or logits.
+pub fn in_units(outputs: &[f32], member: &Member) -> Vec<f64> {
+    let width = member.target_scales.len();
+    if width == 0 {
+        return outputs.iter().map(|value| f64::from(*value)).collect();
+    }
+    let scales = member.target_scales.iter().cycle();
+    outputs.iter().zip(scales).map(|(value, (mean, std))| f64::from(*value) * std + mean).collect()
+}
+
+/// One answer from several networks, each as of [`in_units`]: the mean number, or the logarithm of
+/// the mean probability.
+pub fn combine(each: &[Vec<f64>], task: Task, n_outputs: usize) -> Vec<f64> {
+    if let [only] = each {
+        return only.clone();
+    }
+    let n = each.len() as f64;
+    let mut mean = vec![0.0; each[0].len()];
+    for outputs in each {
+        let add = |(mean, value): (&mut f64, &f64)| *mean += value / n;
+        match task {
+            Task::Regression => mean.iter_mut().zip(outputs).for_each(add),
+            Task::Classification => {
+                mean.iter_mut().zip(&interval::probabilities(outputs, n_outputs, 1.0)).for_each(add);
+            }
+        }
+    }
+    if task == Task::Classification {
+        mean.iter_mut().for_each(|p| *p = p.max(1e-30).ln());
+    }
+    mean
+}
+
+/// Turns outputs of the networks into answers in the user's units.
+pub fn answers(
+    manifest: &Manifest,
+    outputs: &[f64],
+    n_rows: usize,
+    confidence: f64,
+) -> Vec<TargetPrediction> {
+    let n_outputs = manifest.shape.outputs;
+    let numbers =
+        manifest.targets.iter().enumerate().map(|(k, target)| match (target, &manifest.calibration) {
+            (Target::Number { name, min, max, .. }, Calibration::AbsoluteResiduals { residuals }) => {
+                let values: Vec<f64> =
+                    (0..n_rows).map(|row| outputs[row * n_outputs + k].clamp(*min, *max)).collect();
+                let bounds = residuals
+                    .get(k)
+                    .and_then(|scores| scores.quantile(confidence))
+                    .map(|width| values.iter().map(|value| (value - width, value + width)).collect());
+                TargetPrediction::Number { name: name.clone(), values, bounds }
+            }
+            (Target::Class { name, classes, .. }, Calibration::ClassScores { temperature, scores }) => {
+                let n_classes = classes.len();
+                let probabilities = interval::probabilities(outputs, n_classes, *temperature);
+                let limit = scores.quantile(confidence);
+                let (mut labels, mut sets) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
+                for row in probabilities.chunks_exact(n_classes) {
+                    let mut order: Vec<usize> = (0..n_classes).collect();
+                    order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+                    labels.push(order[0]);
+                    // Without a limit no class can be ruled out; the most probable one never is.
+                    order.retain(|class| {
+                        limit.is_none_or(|limit| 1.0 - row[*class] <= limit)
+                            || *class == labels[labels.len() - 1]
+                    });
+                    sets.push(order);
+                }
+                TargetPrediction::Class {
+                    name: name.clone(),
+                    classes: classes.clone(),
+                    labels,
+                    probabilities,
+                    sets,
+                }
+            }
+            _ => unreachable!("a manifest whose calibration does not fit its targets is refused on loading"),
+        });
+    numbers.collect()
+}
