@@ -1,0 +1,498 @@
+//! The epoch loop: one network, from random numbers to its best epoch.
+//!
+//! ```text
+//! epoch: shuffle rows -> step, step, ... -> validation score -> best so far?
+//! step:  batch rows -> gradient of each shard, one thread each -> one update
+//! ```
+
+use super::TrainError;
+use super::event::{EpochScore, Stop};
+use super::gradient::{Dropout, Gradient, Parameters, Truth, gradient, mean_loss};
+use super::optimizer::{Moments, Rule, Step, Stretch, update};
+use super::random::{Purpose, normal, shuffled, stream, uniform};
+use super::schedule::Schedule;
+use super::team::Team;
+use crate::model::device::Backend;
+use crate::model::network::{Dense, Network, Ready, Shape};
+use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Multiply-adds in a step above which its rows are shared between threads; below, the meeting
+/// costs more than it saves.
+const SHARED_WORK: usize = 2_000_000;
+/// Rows a shard has at least.
+const SHARD_ROWS: usize = 32;
+
+/// Encoded rows and their truth.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Row-major `[n, inputs]`.
+    pub features: Vec<f32>,
+    /// The truth, in the network's terms.
+    pub truth: OwnedTruth,
+}
+
+/// As [`Truth`], owning its numbers.
+#[derive(Debug, Clone)]
+pub enum OwnedTruth {
+    /// Standardised, row-major `[n, outputs]`.
+    Numbers(Vec<f32>),
+    /// One class per row.
+    Classes(Vec<u32>),
+}
+
+/// How one network is trained: a recipe with nothing left open.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The network.
+    pub shape: Shape,
+    /// The optimiser.
+    pub rule: Rule,
+    /// The learning rate over time.
+    pub schedule: Schedule,
+    /// Base learning rate.
+    pub learning_rate: f64,
+    /// Factors of the rate: scaling layer, weights, biases.
+    pub rate_factors: [f64; 3],
+    /// Decoupled decay of the weights; scaling layer and biases have none.
+    pub weight_decay: f64,
+    /// Share of hidden units switched off.
+    pub dropout: f64,
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Rows per step.
+    pub batch_size: usize,
+    /// Epochs without a better score before stopping.
+    pub patience: Option<usize>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// 0-based.
+    pub fold: u32,
+    /// Seconds of training allowed, including those of earlier attempts.
+    pub time_limit_s: Option<f64>,
+    /// Stop after this epoch and take its network, with no validation part to choose by.
+    pub take_epoch: Option<usize>,
+}
+
+/// The network of the best epoch so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// 1-based.
+    pub epoch: usize,
+    /// Validation score: lower is better.
+    pub score: f64,
+    /// Its numbers.
+    pub network: Network,
+}
+
+/// Everything that the rest of a fit depends on.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Where it stands.
+    pub position: Position,
+    /// The numbers being trained.
+    pub parameters: Parameters,
+    /// Running means, in the order of [`Parameters::arrays`].
+    pub moments: Vec<Moments>,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+}
+
+/// Where a fit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// Sum of the losses of this epoch's steps.
+    pub epoch_loss: f64,
+    /// Seconds of training in all attempts.
+    pub elapsed_s: f64,
+}
+
+/// What a fit tells its caller after steps and epochs; the caller may keep the state.
+#[derive(Debug)]
+pub enum Moment<'a> {
+    /// An epoch has ended.
+    Epoch(EpochScore),
+    /// A step has ended: the share of all steps done, the 1-based epoch, the state.
+    Step {
+        /// 0 to 1.
+        fraction: f64,
+        /// 1-based.
+        epoch: usize,
+        /// To be kept for a resume.
+        state: &'a State,
+    },
+}
+
+/// How a fit ended.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The network of the best epoch.
+    pub best: Best,
+    /// Epochs done.
+    pub epochs: usize,
+    /// `time_limit` or `early_stopping`, where it ended before the last epoch.
+    pub stopped: Option<&'static str>,
+    /// Seconds in all attempts.
+    pub elapsed_s: f64,
+}
+
+impl OwnedTruth {
+    /// Borrowed.
+    pub fn as_truth(&self) -> Truth<'_> {
+        match self {
+            Self::Numbers(values) => Truth::Numbers(values),
+            Self::Classes(values) => Truth::Classes(values),
+        }
+    }
+
+    /// The truth of `rows`, gathered.
+    fn gather(&self, rows: &[usize], outputs: usize) -> Self {
+        match self {
+            Self::Numbers(values) => Self::Numbers(
+                rows.iter().flat_map(|row| &values[row * outputs..][..outputs]).copied().collect(),
+            ),
+            Self::Classes(values) => Self::Classes(rows.iter().map(|row| values[*row]).collect()),
+        }
+    }
+}
+
+impl Parameters {
+    /// The initial numbers: `N(0, 1)` weights and biases with a zero output layer in the neural
+    /// tangent parametrisation, else `U(-1, 1) / sqrt(inputs)`, `PyTorch`'s default.
+    pub fn initial(shape: &Shape, backend: Backend, seed: u64, fold: u32) -> Self {
+        let mut rng = stream(seed, Purpose::Weights, u64::from(fold), 0);
+        let sizes = shape.layers();
+        let last = sizes.len() - 1;
+        let mut layers = Vec::with_capacity(sizes.len());
+        for (index, (inputs, outputs)) in sizes.into_iter().enumerate() {
+            let bound = 1.0 / (inputs as f32).sqrt();
+            let mut draw = |n: usize| -> Vec<f32> {
+                match (shape.ntk, index == last) {
+                    (true, true) => vec![0.0; n],
+                    (true, false) => (0..n).map(|_| normal(&mut rng)).collect(),
+                    (false, _) => (0..n).map(|_| uniform(&mut rng, bound)).collect(),
+                }
+            };
+            layers.push(Dense { weight: draw(inputs * outputs), bias: draw(outputs) });
+        }
+        let scale = shape.scaling_layer.then(|| vec![1.0; shape.inputs]);
+        Self::from_network(Network { shape: shape.clone(), scale, layers }, backend)
+    }
+
+    /// The numbers of `network`.
+    pub fn from_network(network: Network, backend: Backend) -> Self {
+        let sizes = network.shape.layers();
+        let (weights, biases) = network
+            .layers
+            .into_iter()
+            .zip(sizes)
+            .map(|(layer, (inputs, outputs))| (backend.matrix(layer.weight, inputs, outputs), layer.bias))
+            .unzip();
+        Self { scale: network.scale, weights, biases }
+    }
+
+    /// A copy of the numbers.
+    pub fn to_network(&self, shape: &Shape) -> Network {
+        let layers = self.weights.iter().zip(&self.biases);
+        Network {
+            shape: shape.clone(),
+            scale: self.scale.clone(),
+            layers: layers
+                .map(|(weight, bias)| Dense { weight: weight.clone().into_vec(), bias: bias.clone() })
+                .collect(),
+        }
+    }
+
+    /// Sizes of the arrays, in the order of the moments: scale, then weight and bias of each layer.
+    pub fn arrays(shape: &Shape) -> Vec<usize> {
+        let scale = shape.scaling_layer.then_some(shape.inputs);
+        let layers = shape.layers().into_iter().flat_map(|(inputs, outputs)| [inputs * outputs, outputs]);
+        scale.into_iter().chain(layers).collect()
+    }
+}
+
+impl State {
+    /// The state before the first step.
+    pub fn initial(recipe: &Recipe, backend: Backend) -> Self {
+        let sizes = Parameters::arrays(&recipe.shape);
+        Self {
+            position: Position { step: 0, epoch_loss: 0.0, elapsed_s: 0.0 },
+            parameters: Parameters::initial(&recipe.shape, backend, recipe.seed, recipe.fold),
+            moments: sizes.into_iter().map(|n| Moments::new(&recipe.rule, n)).collect(),
+            best: None,
+        }
+    }
+}
+
+/// Trains one network from `state` on. Must run on the leading thread of `team`.
+///
+/// # Errors
+/// When it is stopped or diverges.
+#[expect(clippy::too_many_arguments, reason = "a struct of these would be built in two places only")]
+pub fn fit(
+    recipe: &Recipe,
+    training: &Part,
+    validation: &Part,
+    backend: Backend,
+    team: &Team,
+    mut state: State,
+    tell: &mut dyn FnMut(Moment),
+    stop: &Stop,
+) -> Result<Fitted, TrainError> {
+    let started = Instant::now();
+    let earlier_s = state.position.elapsed_s;
+    let n = training.features.len() / recipe.shape.inputs;
+    let batch = recipe.batch_size.min(n);
+    // The rows left over wait for the next epoch's order: a last batch of few would be noise.
+    let steps_per_epoch = (n / batch) as u64;
+    let total_steps = steps_per_epoch * recipe.epochs as u64;
+    let diverged = |epoch| TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
+    let mut order: Option<(u64, Vec<usize>)> = None;
+    loop {
+        let epoch_index = state.position.step / steps_per_epoch;
+        let epoch = epoch_index as usize + 1;
+        let in_epoch = (state.position.step % steps_per_epoch) as usize;
+        if order.as_ref().is_none_or(|(of, _)| *of != epoch_index) {
+            let mut rng = stream(recipe.seed, Purpose::Order, u64::from(recipe.fold), epoch_index);
+            order = Some((epoch_index, shuffled((0..n).collect(), &mut rng)));
+        }
+        let rows =
+            order.as_ref().map_or(&[][..], |(_, order)| &order[in_epoch * batch..(in_epoch + 1) * batch]);
+
+        let t = state.position.step as f64 / total_steps as f64;
+        let rate = recipe.learning_rate * recipe.schedule.factor(t);
+        let loss = step(recipe, training, rows, backend, team, &mut state, rate);
+        if !loss.is_finite() {
+            return Err(diverged(epoch));
+        }
+        state.position.step += 1;
+        state.position.epoch_loss += loss;
+        state.position.elapsed_s = earlier_s + started.elapsed().as_secs_f64();
+
+        let late = recipe.time_limit_s.is_some_and(|limit| state.position.elapsed_s >= limit);
+        let epoch_done = in_epoch as u64 + 1 == steps_per_epoch;
+        if epoch_done || (late && state.best.is_none()) {
+            let (score, validation_loss) = evaluate(recipe, validation, backend, team, &state.parameters);
+            if !score.is_finite() {
+                return Err(diverged(epoch));
+            }
+            let train_loss = state.position.epoch_loss / (in_epoch + 1) as f64;
+            state.position.epoch_loss = 0.0;
+            let taken = match recipe.take_epoch {
+                Some(wanted) => epoch == wanted,
+                // Ties go to the later epoch.
+                None => state.best.as_ref().is_none_or(|best| score <= best.score),
+            };
+            if taken || (late && state.best.is_none()) {
+                let network = state.parameters.to_network(&recipe.shape);
+                state.best = Some(Best { epoch, score, network });
+            }
+            let (fold, epoch) = (recipe.fold, epoch as u32);
+            tell(Moment::Epoch(EpochScore { fold, epoch, train_loss, validation_loss, learning_rate: rate }));
+        }
+        tell(Moment::Step {
+            fraction: state.position.step as f64 / total_steps as f64,
+            epoch,
+            state: &state,
+        });
+
+        if let Some(reason) = stop.requested() {
+            return Err(TrainError::Stopped(reason));
+        }
+        let best_epoch = state.best.as_ref().map(|best| best.epoch);
+        let waited = best_epoch.map_or(0, |best| epoch.saturating_sub(best));
+        let stopped = if late {
+            Some("time_limit")
+        } else if epoch_done && recipe.patience.is_some_and(|patience| waited >= patience) {
+            Some("early_stopping")
+        } else {
+            None
+        };
+        let done = state.position.step == total_steps || (epoch_done && recipe.take_epoch == Some(epoch));
+        if done || stopped.is_some() {
+            let stopped = stopped.filter(|_| !done);
+            let elapsed_s = state.position.elapsed_s;
+            return match state.best {
+                Some(best) if best.network.is_finite() => {
+                    Ok(Fitted { best, epochs: epoch, stopped, elapsed_s })
+                }
+                _ => Err(diverged(epoch)),
+            };
+        }
+    }
+}
+
+/// One step; returns the mean loss of its rows before it.
+pub fn step(
+    recipe: &Recipe,
+    training: &Part,
+    rows: &[usize],
+    backend: Backend,
+    team: &Team,
+    state: &mut State,
+    rate: f64,
+) -> f64 {
+    let shape = &recipe.shape;
+    let shards = n_shards(shape, rows.len(), team.len());
+    let (number, batch_rows) = (state.position.step, rows.len());
+    let gradients: Vec<Gradient> = team.each(shards, |shard| {
+        let rows = &rows[shard * rows.len() / shards..(shard + 1) * rows.len() / shards];
+        let mut x = Vec::with_capacity(rows.len() * shape.inputs);
+        for row in rows {
+            x.extend_from_slice(&training.features[row * shape.inputs..][..shape.inputs]);
+        }
+        let truth = training.truth.gather(rows, shape.outputs);
+        let dropout = (recipe.dropout > 0.0).then_some(Dropout {
+            share: recipe.dropout,
+            seed: recipe.seed,
+            epoch: u64::from(recipe.fold),
+            step: number * 64 + shard as u64,
+        });
+        gradient(shape, &state.parameters, backend, x, &truth.as_truth(), batch_rows, dropout)
+    });
+    descend(recipe, backend, team, state, &gradients, rate);
+    gradients.iter().map(|gradient| gradient.loss).sum()
+}
+
+fn n_shards(shape: &Shape, n_rows: usize, n_threads: usize) -> usize {
+    if n_rows * shape.n_parameters() * 3 < SHARED_WORK {
+        1
+    } else {
+        n_threads.min(n_rows / SHARD_ROWS).max(1)
+    }
+}
+
+/// One update of every parameter, shared between the threads where there are many.
+fn descend(
+    recipe: &Recipe,
+    backend: Backend,
+    team: &Team,
+    state: &mut State,
+    gradients: &[Gradient],
+    rate: f64,
+) {
+    let [of_scale, of_weights, of_biases] = recipe.rate_factors.map(|factor| (rate * factor) as f32);
+    let number = state.position.step + 1;
+    let plain = |rate: f32| Step { rate, decay: 0.0, number };
+    let decayed = Step { rate: of_weights, decay: of_weights * recipe.weight_decay as f32, number };
+    let sizes = recipe.shape.layers();
+    let mut weights: Vec<Vec<f32>> = std::mem::take(&mut state.parameters.weights)
+        .into_iter()
+        .map(crate::model::device::Matrix::into_vec)
+        .collect();
+
+    let n_parts = if recipe.shape.n_parameters() < SHARED_WORK / 50 { 1 } else { team.len() };
+    let mut parts: Vec<Vec<Stretch>> = (0..n_parts).map(|_| Vec::new()).collect();
+    let mut arrays: Vec<Array> = Vec::with_capacity(2 * sizes.len() + 1);
+    if let Some(scale) = &mut state.parameters.scale {
+        let own = gradients.iter().filter_map(|gradient| gradient.scale.as_deref());
+        arrays.push((plain(of_scale), scale, own.collect()));
+    }
+    for (index, (weight, bias)) in weights.iter_mut().zip(&mut state.parameters.biases).enumerate() {
+        let own =
+            |of: fn(&Gradient) -> &Vec<Vec<f32>>| gradients.iter().map(|g| of(g)[index].as_slice()).collect();
+        arrays.push((decayed, weight, own(|gradient| &gradient.weights)));
+        arrays.push((plain(of_biases), bias, own(|gradient| &gradient.biases)));
+    }
+    for ((step, parameters, gradients), moments) in arrays.into_iter().zip(&mut state.moments) {
+        cut(step, parameters, moments, &gradients, &mut parts);
+    }
+    let parts: Vec<Mutex<Vec<Stretch>>> = parts.into_iter().map(Mutex::new).collect();
+    team.each(n_parts, |part| {
+        let stretches = std::mem::take(&mut *parts[part].lock().expect("each part has one taker"));
+        stretches.into_iter().for_each(|stretch| update(&recipe.rule, stretch));
+    });
+    drop(parts);
+    state.parameters.weights = weights
+        .into_iter()
+        .zip(sizes)
+        .map(|(weight, (inputs, outputs))| backend.matrix(weight, inputs, outputs))
+        .collect();
+}
+
+/// One array of parameters with its step and the parts of its gradient.
+type Array<'a> = (Step, &'a mut [f32], Vec<&'a [f32]>);
+
+/// Cuts one array into a stretch for each part.
+fn cut<'a>(
+    step: Step,
+    mut parameters: &'a mut [f32],
+    moments: &'a mut Moments,
+    gradients: &[&'a [f32]],
+    parts: &mut [Vec<Stretch<'a>>],
+) {
+    let (n, n_parts) = (parameters.len(), parts.len());
+    let (mut first, mut second) = (moments.first.as_mut_slice(), moments.second.as_mut_slice());
+    for (index, part) in parts.iter_mut().enumerate() {
+        let range = index * n / n_parts..(index + 1) * n / n_parts;
+        let head;
+        (head, parameters) = parameters.split_at_mut(range.len());
+        // A rule without one of the moments has an empty array for it.
+        let head_first;
+        (head_first, first) = first.split_at_mut(range.len().min(first.len()));
+        let head_second;
+        (head_second, second) = second.split_at_mut(range.len().min(second.len()));
+        part.push(Stretch {
+            step,
+            parameters: head,
+            first: head_first,
+            second: head_second,
+            gradients: gradients.iter().map(|gradient| &gradient[range.clone()]).collect(),
+        });
+    }
+}
+
+/// The validation score that chooses the epoch, and the loss that is shown.
+///
+/// The score of classes is their cross-entropy; that of numbers is the root mean square error in
+/// standard deviations, averaged over the targets, so that no target decides by its unit.
+fn evaluate(
+    recipe: &Recipe,
+    validation: &Part,
+    backend: Backend,
+    team: &Team,
+    parameters: &Parameters,
+) -> (f64, f64) {
+    if validation.features.is_empty() {
+        return (0.0, 0.0); // The epoch is already chosen.
+    }
+    let outputs = forward(&recipe.shape, &validation.features, backend, team, parameters);
+    let width = recipe.shape.outputs;
+    let loss = mean_loss(&outputs, &validation.truth.as_truth(), width);
+    match &validation.truth {
+        OwnedTruth::Classes(_) => (loss, loss),
+        OwnedTruth::Numbers(targets) => {
+            let mut squares = vec![0.0_f64; width];
+            for (row, truth) in outputs.chunks_exact(width).zip(targets.chunks_exact(width)) {
+                for ((sum, output), target) in squares.iter_mut().zip(row).zip(truth) {
+                    *sum += f64::from(output - target).powi(2);
+                }
+            }
+            let n = (outputs.len() / width).max(1) as f64;
+            let score = squares.iter().map(|sum| (sum / n).sqrt()).sum::<f64>() / width as f64;
+            (score, loss)
+        }
+    }
+}
+
+/// The outputs for `features`, `[n, inputs]`, shared between the threads.
+pub fn forward(
+    shape: &Shape,
+    features: &[f32],
+    backend: Backend,
+    team: &Team,
+    parameters: &Parameters,
+) -> Vec<f32> {
+    let Parameters { scale, weights, biases } = parameters.clone();
+    let ready = Ready::assemble(shape, scale, weights, biases, backend);
+    let n = features.len() / shape.inputs;
+    let shards = n_shards(shape, n, team.len());
+    let parts = team.each(shards, |shard| {
+        let rows = shard * n / shards..(shard + 1) * n / shards;
+        ready.forward(&features[rows.start * shape.inputs..rows.end * shape.inputs])
+    });
+    parts.concat()
+}

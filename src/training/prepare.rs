@@ -1,0 +1,423 @@
+//! What a table offers to a training: usable rows, targets, inputs, keys of the split.
+
+use super::TrainError;
+use super::check::{MAX_LEVELS, MIN_ROWS};
+use super::fit::{OwnedTruth, Part};
+use super::spec::{Spec, SplitMethod};
+use crate::dataset::{
+    ColumnKind, Description, MISSING_CODE, MISSING_DATE, NumberFormat, Table, Values, Warning,
+};
+use crate::model::encoder::{Encoder, InputValues};
+use crate::model::input::{Input, Value};
+use crate::model::manifest::{Member, Target, Task};
+use std::collections::HashMap;
+
+/// A table seen through the settings of a training.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// The data.
+    pub table: &'a Table,
+    /// How the file was read.
+    pub description: &'a Description,
+    /// The settings.
+    pub spec: &'a Spec,
+    /// Rows with a value in every target, ascending.
+    pub usable: Vec<usize>,
+    /// The values to predict.
+    pub truth: TruthColumns,
+    /// What was noticed.
+    pub warnings: Vec<Warning>,
+}
+
+/// The values to predict, one per row of the table.
+#[derive(Debug)]
+pub enum TruthColumns {
+    /// Per target; NaN where missing.
+    Numbers(Vec<Vec<f64>>),
+    /// Of the one target.
+    Classes {
+        /// Index into `names`; [`MISSING_CODE`] where missing.
+        codes: Vec<u32>,
+        /// In ascending order.
+        names: Vec<String>,
+    },
+}
+
+fn data_error(slug: &'static str, message: String) -> TrainError {
+    TrainError::Data { slug, message }
+}
+
+/// Looks at `table` as `spec` asks.
+///
+/// # Errors
+/// When too few rows can be used or a target does not vary.
+pub fn prepare<'a>(
+    table: &'a Table,
+    description: &'a Description,
+    spec: &'a Spec,
+) -> Result<Prepared<'a>, TrainError> {
+    let missing = spec.targets.iter().chain(&spec.features).find(|name| table.column(name).is_none());
+    if let Some(name) = missing {
+        return Err(data_error("unknown-column", format!("the dataset has no column \"{name}\" any more")));
+    }
+    let truth = truth_columns(table, spec)?;
+    let n_rows = table.n_rows();
+    let usable: Vec<usize> = (0..n_rows).filter(|row| truth.is_present(*row)).collect();
+    let mut warnings = Vec::new();
+    if usable.len() < n_rows {
+        let message = format!(
+            "{} of {n_rows} rows have no value in {} and are not used",
+            n_rows - usable.len(),
+            spec.targets.join(", ")
+        );
+        warnings.push(Warning { code: "rows-without-target".to_owned(), column: None, message });
+    }
+    if (usable.len() as u64) < MIN_ROWS {
+        let message = format!(
+            "{} rows have a value in every target, and at least {MIN_ROWS} are needed to train and test",
+            usable.len()
+        );
+        return Err(data_error("too-few-rows", message));
+    }
+    truth.check(&usable, spec, &mut warnings)?;
+    Ok(Prepared { table, description, spec, usable, truth, warnings })
+}
+
+fn truth_columns(table: &Table, spec: &Spec) -> Result<TruthColumns, TrainError> {
+    let columns = spec.targets.iter().filter_map(|name| table.column(name));
+    if spec.task == Task::Regression {
+        let numbers = columns.map(|column| match &column.values {
+            Values::Number(values) => Ok(values.clone()),
+            _ => Err(data_error("invalid-parameter", format!("\"{}\" holds no numbers", column.name))),
+        });
+        return Ok(TruthColumns::Numbers(numbers.collect::<Result<_, _>>()?));
+    }
+    let Some(column) = columns.into_iter().next() else {
+        return Err(data_error("no-target-values", "no target is left".to_owned()));
+    };
+    let texts: Vec<Option<String>> = match &column.values {
+        Values::Number(values) => {
+            values.iter().map(|value| value.is_finite().then(|| value.to_string())).collect()
+        }
+        Values::Boolean(values) => values.iter().map(|value| value.map(|yes| yes.to_string())).collect(),
+        Values::Text(values) => values.clone(),
+        Values::Category { codes, levels } => {
+            codes.iter().map(|code| levels.get(*code as usize).cloned()).collect()
+        }
+        Values::Date(_) => {
+            let message = format!("\"{}\" is a date and cannot be a class", column.name);
+            return Err(data_error("invalid-parameter", message));
+        }
+    };
+    let mut names: Vec<String> = texts.iter().flatten().cloned().collect();
+    names.sort_unstable();
+    names.dedup();
+    if let Values::Number(_) = &column.values {
+        // "10" after "9", not after "1".
+        names.sort_by(|a, b| {
+            let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+            number(a).total_cmp(&number(b))
+        });
+    }
+    let index: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+    let codes =
+        texts.iter().map(|text| text.as_ref().map_or(MISSING_CODE, |text| index[text.as_str()])).collect();
+    Ok(TruthColumns::Classes { codes, names })
+}
+
+impl TruthColumns {
+    fn is_present(&self, row: usize) -> bool {
+        match self {
+            Self::Numbers(columns) => columns.iter().all(|column| column[row].is_finite()),
+            Self::Classes { codes, .. } => codes[row] != MISSING_CODE,
+        }
+    }
+
+    /// Outputs of a network that predicts this.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Numbers(columns) => columns.len(),
+            Self::Classes { names, .. } => names.len(),
+        }
+    }
+
+    fn check(&self, usable: &[usize], spec: &Spec, warnings: &mut Vec<Warning>) -> Result<(), TrainError> {
+        match self {
+            Self::Numbers(columns) => {
+                for (column, name) in columns.iter().zip(&spec.targets) {
+                    let first = column[usable[0]];
+                    if usable.iter().all(|row| column[*row] == first) {
+                        let message = format!("\"{name}\" has the same value in every usable row");
+                        return Err(data_error("constant-target", message));
+                    }
+                    let (mean, std) = mean_and_std(column, usable);
+                    if !mean.is_finite() || !std.is_finite() || std < f64::MIN_POSITIVE {
+                        let message = format!(
+                            "\"{name}\" holds values too large or too small to be scaled; change its unit"
+                        );
+                        return Err(data_error("value-out-of-range", message));
+                    }
+                }
+            }
+            Self::Classes { codes, names } => {
+                let mut counts = vec![0; names.len()];
+                usable.iter().for_each(|row| counts[codes[*row] as usize] += 1);
+                let rare: Vec<String> = names
+                    .iter()
+                    .zip(&counts)
+                    .filter(|(_, count)| **count < 5)
+                    .map(|(name, count)| format!("\"{name}\" ({count})"))
+                    .collect();
+                if counts.iter().filter(|count| **count >= 2).count() < 2 {
+                    let message = format!(
+                        "at least two classes need two rows or more each; \"{}\" has {}",
+                        spec.targets[0],
+                        rare.join(", ")
+                    );
+                    return Err(data_error("too-few-rows-per-class", message));
+                }
+                if !rare.is_empty() {
+                    let shown = rare.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+                    let message = format!(
+                        "{} classes have fewer than 5 rows and cannot be judged: {shown}",
+                        rare.len()
+                    );
+                    let column = Some(spec.targets[0].clone());
+                    warnings.push(Warning { code: "rare-classes".to_owned(), column, message });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean and standard deviation of each numeric target over `rows`; a constant one has 1.
+    fn scales(&self, rows: &[usize]) -> Vec<(f64, f64)> {
+        match self {
+            Self::Classes { .. } => Vec::new(),
+            Self::Numbers(columns) => columns
+                .iter()
+                .map(|column| {
+                    let (mean, std) = mean_and_std(column, rows);
+                    (mean, if std > 0.0 { std } else { 1.0 })
+                })
+                .collect(),
+        }
+    }
+
+    /// The truth of `rows` in a network's terms.
+    fn in_network_terms(&self, rows: &[usize], scales: &[(f64, f64)]) -> OwnedTruth {
+        match self {
+            Self::Classes { codes, .. } => OwnedTruth::Classes(rows.iter().map(|row| codes[*row]).collect()),
+            Self::Numbers(columns) => OwnedTruth::Numbers(
+                rows.iter()
+                    .flat_map(|row| {
+                        let scaled = columns.iter().zip(scales);
+                        scaled.map(|(column, (mean, std))| ((column[*row] - mean) / std) as f32)
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// Mean and standard deviation (of the population) over `rows`, without overflow for large values.
+fn mean_and_std(column: &[f64], rows: &[usize]) -> (f64, f64) {
+    let n = rows.len() as f64;
+    let mean = rows.iter().map(|row| column[*row] / n).sum::<f64>();
+    let largest = rows.iter().map(|row| (column[*row] - mean).abs()).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return (mean, 0.0);
+    }
+    let variance = rows.iter().map(|row| ((column[*row] - mean) / largest).powi(2)).sum::<f64>() / n;
+    (mean, largest * variance.sqrt())
+}
+
+impl Prepared<'_> {
+    /// Per row of the table: what the method of the split goes by.
+    pub fn split_keys(&self) -> Vec<u64> {
+        let n_rows = self.table.n_rows();
+        let validation = &self.spec.validation;
+        let column = match validation.method {
+            SplitMethod::Random => return vec![0; n_rows],
+            SplitMethod::Stratified => {
+                return match &self.truth {
+                    TruthColumns::Classes { codes, .. } => {
+                        codes.iter().map(|code| u64::from(*code)).collect()
+                    }
+                    TruthColumns::Numbers(_) => vec![0; n_rows],
+                };
+            }
+            SplitMethod::Group => validation.group.as_deref(),
+            SplitMethod::Time => validation.time.as_deref(),
+        };
+        let Some(column) = column.and_then(|name| self.table.column(name)) else { return vec![0; n_rows] };
+        match &column.values {
+            // A total order of floats as integers: negative ones reversed, below the positive ones.
+            Values::Number(values) => values
+                .iter()
+                .map(|value| {
+                    let bits = value.to_bits();
+                    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+                })
+                .collect(),
+            Values::Date(values) => values.iter().map(|ms| (*ms as u64) ^ (1 << 63)).collect(),
+            Values::Category { codes, .. } => codes.iter().map(|code| u64::from(*code)).collect(),
+            Values::Boolean(values) => values.iter().map(|v| v.map_or(2, u64::from)).collect(),
+            Values::Text(values) => {
+                let mut index = HashMap::new();
+                values
+                    .iter()
+                    .map(|text| {
+                        let next = index.len() as u64;
+                        *index.entry(text).or_insert(next)
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// The inputs as `rows` show them, and what was noticed about them.
+    pub fn inputs(&self, rows: &[usize]) -> Result<(Vec<Input>, Vec<Warning>), TrainError> {
+        let (mut inputs, mut warnings) = (Vec::new(), Vec::new());
+        for name in &self.spec.features {
+            let Some(column) = self.table.column(name) else { continue };
+            let profile = self.description.columns.iter().find(|profile| profile.name == *name);
+            let read = &self.description.read;
+            let mut input = Input {
+                name: name.clone(),
+                kind: match &column.values {
+                    Values::Number(_) => ColumnKind::Number,
+                    Values::Category { .. } => ColumnKind::Category,
+                    Values::Date(_) => ColumnKind::Date,
+                    Values::Boolean(_) => ColumnKind::Boolean,
+                    Values::Text(_) => {
+                        let message = format!("\"{name}\" is free text, which a network cannot use");
+                        return Err(data_error("invalid-parameter", message));
+                    }
+                },
+                unit: column.unit.clone(),
+                missing_share: 0.0,
+                range: None,
+                levels: Vec::new(),
+                number_format: profile
+                    .and_then(|profile| profile.number_format)
+                    .unwrap_or(NumberFormat { decimal: read.decimal, thousands: read.thousands }),
+                date_format: profile.and_then(|profile| profile.date_format.clone()),
+                missing_tokens: read.missing.clone(),
+            };
+            let n_missing = Self::look_at(&column.values, rows, &mut input, &mut warnings);
+            if n_missing == rows.len() {
+                let message = format!("\"{name}\" has no value in the training part and is not used");
+                let code = "empty-column-dropped".to_owned();
+                warnings.push(Warning { code, column: Some(name.clone()), message });
+                continue;
+            }
+            input.missing_share = n_missing as f64 / rows.len() as f64;
+            inputs.push(input);
+        }
+        if inputs.is_empty() {
+            let message = "no feature has a value in the training part".to_owned();
+            return Err(data_error("invalid-parameter", message));
+        }
+        Ok((inputs, warnings))
+    }
+
+    /// Fills range and levels of `input`; returns how many of `rows` have no value.
+    fn look_at(values: &Values, rows: &[usize], input: &mut Input, warnings: &mut Vec<Warning>) -> usize {
+        let mut range: Option<(f64, f64)> = None;
+        let mut widen = |value: f64| {
+            range = Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))));
+        };
+        let mut n_missing = 0;
+        match values {
+            Values::Number(numbers) => rows.iter().for_each(|row| match numbers[*row] {
+                value if value.is_finite() => widen(value),
+                _ => n_missing += 1,
+            }),
+            Values::Date(instants) => rows.iter().for_each(|row| match instants[*row] {
+                MISSING_DATE => n_missing += 1,
+                ms => widen(ms as f64),
+            }),
+            Values::Boolean(flags) => n_missing = rows.iter().filter(|row| flags[**row].is_none()).count(),
+            Values::Text(_) => {}
+            Values::Category { codes, levels } => {
+                let mut counts = vec![0_usize; levels.len()];
+                for row in rows {
+                    match codes[*row] {
+                        MISSING_CODE => n_missing += 1,
+                        code => counts[code as usize] += 1,
+                    }
+                }
+                let mut kept: Vec<usize> = (0..levels.len()).filter(|level| counts[*level] > 0).collect();
+                if kept.len() > MAX_LEVELS {
+                    let message = format!(
+                        "\"{}\" has {} categories; the {MAX_LEVELS} commonest are told apart, the others count as \
+                         one",
+                        input.name,
+                        kept.len()
+                    );
+                    let column = Some(input.name.clone());
+                    warnings.push(Warning { code: "many-categories".to_owned(), column, message });
+                    kept.sort_by(|a, b| counts[*b].cmp(&counts[*a]).then(a.cmp(b)));
+                    kept.truncate(MAX_LEVELS);
+                    kept.sort_unstable();
+                }
+                input.levels = kept.into_iter().map(|level| levels[level].clone()).collect();
+                input.levels.sort_unstable();
+            }
+        }
+        input.range = range;
+        n_missing
+    }
+
+    /// Fits encoder and target scales on `rows`.
+    pub fn member(&self, inputs: &[Input], rows: &[usize]) -> Result<Member, TrainError> {
+        let encoder = Encoder::fit(self.table, inputs, rows)
+            .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
+        Ok(Member { encoder, target_scales: self.truth.scales(rows) })
+    }
+
+    /// `rows` as a network of `member` sees them.
+    pub fn part(&self, inputs: &[Input], member: &Member, rows: &[usize]) -> Part {
+        Part {
+            features: member.encoder.encode(self.table, inputs, rows),
+            truth: self.truth.in_network_terms(rows, &member.target_scales),
+        }
+    }
+
+    /// The targets, with the ranges of `rows`.
+    pub fn targets(&self, rows: &[usize]) -> Vec<Target> {
+        let columns = self.spec.targets.iter().filter_map(|name| self.table.column(name));
+        match &self.truth {
+            TruthColumns::Classes { names, .. } => columns
+                .map(|column| Target::Class {
+                    name: column.name.clone(),
+                    column_kind: column.kind,
+                    classes: names.clone(),
+                })
+                .collect(),
+            TruthColumns::Numbers(values) => columns
+                .zip(values)
+                .map(|(column, values)| {
+                    let (low, high) = rows
+                        .iter()
+                        .map(|row| values[*row])
+                        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+                    Target::Number {
+                        name: column.name.clone(),
+                        unit: column.unit.clone(),
+                        min: low,
+                        max: high,
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    /// The values of `inputs` in `row`, as a request would give them.
+    pub fn values(&self, inputs: &[Input], rows: &[usize]) -> Vec<Vec<Value>> {
+        let columns: Vec<InputValues> =
+            inputs.iter().map(|input| InputValues::new(self.table, input)).collect();
+        rows.iter().map(|row| columns.iter().map(|column| column.get(*row)).collect()).collect()
+    }
+}

@@ -1,0 +1,621 @@
+//! One training from beginning to end.
+
+use super::card::{self, Scores};
+use super::checkpoint;
+use super::event::{Event, Stop, StopReason};
+use super::fit::{Fitted, Moment, OwnedTruth, Part, Recipe, State, fit};
+use super::importance::importance;
+use super::optimizer::Rule;
+use super::prepare::{Prepared, TruthColumns, prepare};
+use super::schedule::Schedule;
+use super::spec::{Architecture, Spec};
+use super::split::{Fold, Rows, Split, split};
+use super::team::Team;
+use super::{Compute, Data, TrainError, Trained};
+use crate::dataset::Warning;
+use crate::model::domain::Domain;
+use crate::model::input::Input;
+use crate::model::interval::{Calibration, Scores as SortedScores, fit_temperature, probabilities};
+use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
+use crate::model::network::{Network, Shape};
+use crate::model::{Model, answers, combine, file, in_units};
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+/// Progress is told at most this often within an epoch.
+const PROGRESS_S: f64 = 0.5;
+
+/// As [`train`](super::train), on the leading thread of `team`.
+pub(super) fn run(
+    data: &Data,
+    spec: &Spec,
+    compute: &Compute,
+    resume: Option<&[u8]>,
+    observe: &mut (dyn FnMut(Event) + Send),
+    stop: &Stop,
+    team: &Team,
+) -> Result<Trained, TrainError> {
+    let prepared = prepare(data.table, data.description, spec)?;
+    let keys = prepared.split_keys();
+    let rows = Rows { usable: &prepared.usable, keys: &keys, given_test: data.test_rows };
+    let split = split(&rows, spec)?;
+    let (inputs, noticed) = prepared.inputs(&fitting_rows(&split))?;
+    let mut warnings = prepared.warnings.clone();
+    warnings.extend(noticed);
+    warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+
+    let members: Vec<Member> =
+        split.folds.iter().map(|fold| prepared.member(&inputs, &fold.training)).collect::<Result<_, _>>()?;
+    let shape = shape(spec, members[0].encoder.width(), prepared.truth.width());
+    observe(Event::Message(format!(
+        "{} rows to fit, {} to choose the epoch, {} to test; {} inputs become {} features; {} weights",
+        split.folds[0].training.len(),
+        split.folds[0].validation.len(),
+        split.test.len(),
+        inputs.len(),
+        shape.inputs,
+        shape.n_parameters()
+    )));
+    let mut session =
+        Session { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
+    let fitted = session.fit_all(&split, resume, observe, stop)?;
+    session.finish(&split, fitted, warnings, observe)
+}
+
+/// The rows that inputs, ranges and levels are taken from: those that some network is fitted on.
+fn fitting_rows(split: &Split) -> Vec<usize> {
+    if let [only] = split.folds.as_slice() {
+        return only.training.clone();
+    }
+    let mut rows: Vec<usize> = split.folds.iter().flat_map(|fold| &fold.validation).copied().collect();
+    rows.sort_unstable();
+    rows
+}
+
+fn shape(spec: &Spec, inputs: usize, outputs: usize) -> Shape {
+    let realmlp = spec.architecture == Architecture::RealmlpTdS;
+    Shape {
+        inputs,
+        hidden: spec.hidden_layers.clone(),
+        outputs,
+        activation: spec.activation,
+        scaling_layer: realmlp,
+        ntk: realmlp,
+    }
+}
+
+fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
+    let realmlp = spec.architecture == Architecture::RealmlpTdS;
+    Recipe {
+        shape: shape.clone(),
+        rule: Rule { optimizer: spec.optimizer, beta2: if realmlp { 0.95 } else { 0.999 } },
+        schedule: if realmlp { Schedule::CosLog4 } else { Schedule::Constant },
+        learning_rate: spec.learning_rate,
+        rate_factors: if realmlp { [6.0, 1.0, 0.1] } else { [1.0; 3] },
+        weight_decay: spec.weight_decay,
+        dropout: spec.dropout,
+        epochs: spec.epochs,
+        batch_size: spec.batch_size,
+        patience: spec.early_stopping.map(|stopping| stopping.patience),
+        seed: spec.seed,
+        fold: index as u32,
+        time_limit_s: None,
+        take_epoch: None,
+    }
+}
+
+/// What stays the same from the first network to the card.
+struct Session<'a> {
+    prepared: &'a Prepared<'a>,
+    inputs: &'a [Input],
+    members: &'a [Member],
+    shape: &'a Shape,
+    compute: &'a Compute,
+    team: &'a Team,
+}
+
+/// The networks that chose their epochs, and, where asked for, those trained again on all rows.
+struct FittedNetworks {
+    chosen: Vec<Fitted>,
+    refitted: Vec<Fitted>,
+}
+
+impl Session<'_> {
+    fn spec(&self) -> &Spec {
+        self.prepared.spec
+    }
+
+    /// Tells the checkpoints of this training from all others.
+    fn fingerprint(&self) -> String {
+        let spec = serde_json::to_string(self.spec()).expect("settings have only string keys");
+        format!("{spec} {} rows {:?}", self.prepared.table.n_rows(), self.compute.backend)
+    }
+
+    fn fit_all(
+        &mut self,
+        split: &Split,
+        resume: Option<&[u8]>,
+        observe: &mut (dyn FnMut(Event) + Send),
+        stop: &Stop,
+    ) -> Result<FittedNetworks, TrainError> {
+        let n_folds = split.folds.len();
+        let total = n_folds * if self.spec().refit { 2 } else { 1 };
+        let (mut finished, mut current) = self.resumed(resume, observe);
+        let empty = match &self.prepared.truth {
+            TruthColumns::Numbers(_) => OwnedTruth::Numbers(Vec::new()),
+            TruthColumns::Classes { .. } => OwnedTruth::Classes(Vec::new()),
+        };
+        for index in finished.len()..total {
+            let member = &self.members[index % n_folds];
+            let mut recipe = recipe(self.spec(), self.shape, index);
+            let used: f64 = finished.iter().map(|fitted| fitted.elapsed_s).sum();
+            recipe.time_limit_s =
+                self.spec().time_limit_s.map(|limit| (limit - used).max(0.0) / (total - index) as f64);
+            let (training, validation) = if index < n_folds {
+                let Fold { training, validation } = &split.folds[index];
+                (
+                    self.prepared.part(self.inputs, member, training),
+                    self.prepared.part(self.inputs, member, validation),
+                )
+            } else {
+                recipe.take_epoch = Some(finished[index - n_folds].best.epoch);
+                recipe.patience = None;
+                let all = self.prepared.part(self.inputs, member, &self.prepared.usable);
+                (all, Part { features: Vec::new(), truth: empty.clone() })
+            };
+            let state = current.take().unwrap_or_else(|| State::initial(&recipe, self.compute.backend));
+            let fitted = self.fit_one(
+                &recipe,
+                (index, total),
+                &training,
+                &validation,
+                state,
+                &finished,
+                observe,
+                stop,
+            )?;
+            observe(Event::Message(format!(
+                "network {} of {total}: epoch {} of {} is the best after {:.1} s",
+                index + 1,
+                fitted.best.epoch,
+                fitted.epochs,
+                fitted.elapsed_s
+            )));
+            finished.push(fitted);
+        }
+        let refitted = finished.split_off(n_folds);
+        Ok(FittedNetworks { chosen: finished, refitted })
+    }
+
+    fn resumed(
+        &self,
+        resume: Option<&[u8]>,
+        observe: &mut (dyn FnMut(Event) + Send),
+    ) -> (Vec<Fitted>, Option<State>) {
+        let Some(bytes) = resume else { return (Vec::new(), None) };
+        let recipe = recipe(self.spec(), self.shape, 0);
+        match checkpoint::from_bytes(bytes, &self.fingerprint(), &recipe, self.compute.backend) {
+            Ok(checkpoint) => {
+                let step = checkpoint.current.as_ref().map_or(0, |state| state.position.step);
+                let done = checkpoint.finished.len();
+                observe(Event::Message(format!("resumed after {done} networks and {step} steps")));
+                (checkpoint.finished, checkpoint.current)
+            }
+            Err(error) => {
+                observe(Event::Message(format!("the checkpoint cannot be used ({error}); starting again")));
+                (Vec::new(), None)
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a struct of these would be built in one place only")]
+    fn fit_one(
+        &self,
+        recipe: &Recipe,
+        (index, total): (usize, usize),
+        training: &Part,
+        validation: &Part,
+        state: State,
+        finished: &[Fitted],
+        observe: &mut (dyn FnMut(Event) + Send),
+        stop: &Stop,
+    ) -> Result<Fitted, TrainError> {
+        let fingerprint = self.fingerprint();
+        let started = Instant::now();
+        let (mut kept_at, mut told_at) = (Instant::now(), None::<Instant>);
+        let mut first_fraction = None;
+        let mut tell = |moment: Moment| match moment {
+            Moment::Epoch(score) => {
+                told_at = None;
+                observe(Event::Epoch(score));
+            }
+            Moment::Step { fraction, epoch, state } => {
+                let begun = *first_fraction.get_or_insert(fraction);
+                if told_at.is_none_or(|at| at.elapsed().as_secs_f64() >= PROGRESS_S) {
+                    told_at = Some(Instant::now());
+                    let part =
+                        if total > 1 { format!("network {} of {total}, ", index + 1) } else { String::new() };
+                    let done = fraction - begun;
+                    let spent_s = started.elapsed().as_secs_f64();
+                    let left = 1.0 - fraction + (total - index - 1) as f64;
+                    // Below this the start-up noise would be multiplied.
+                    let eta_s = (done > 0.01 || spent_s > 3.0).then(|| spent_s / done.max(1e-9) * left);
+                    let limit_s = recipe.time_limit_s.map(|limit| (limit - spent_s).max(0.0));
+                    observe(Event::Progress {
+                        fraction: (index as f64 + fraction) / total as f64,
+                        message: format!("{part}epoch {epoch} of {}", recipe.epochs),
+                        eta_s: match (eta_s, limit_s) {
+                            (Some(eta), Some(limit)) => Some(eta.min(limit)),
+                            (eta, _) => eta,
+                        },
+                    });
+                }
+                let due = kept_at.elapsed().as_secs_f64() >= self.compute.checkpoint_s;
+                if due || stop.requested() == Some(StopReason::Shutdown) {
+                    kept_at = Instant::now();
+                    let bytes = checkpoint::to_bytes(&fingerprint, self.shape, finished, Some(state));
+                    observe(Event::Checkpoint(bytes));
+                }
+            }
+        };
+        fit(recipe, training, validation, self.compute.backend, self.team, state, &mut tell, stop)
+    }
+
+    /// What a network answers to `rows`, in units or logits: `[rows, outputs]`.
+    fn answers_of(&self, network: &Network, member: &Member, rows: &[usize]) -> Vec<f64> {
+        let part = self.prepared.part(self.inputs, member, rows);
+        in_units(&network.clone().ready(self.compute.backend).forward(&part.features), member)
+    }
+
+    /// Calibrates, scores and describes the networks, and writes the model.
+    fn finish(
+        &self,
+        split: &Split,
+        fitted: FittedNetworks,
+        mut warnings: Vec<Warning>,
+        observe: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Trained, TrainError> {
+        let FittedNetworks { chosen, refitted } = fitted;
+        let spec = self.spec();
+        // Each validation row is answered by the network that was not fitted on it.
+        let (mut held_out, mut held_out_outputs) = (Vec::new(), Vec::new());
+        for ((fold, fitted), member) in split.folds.iter().zip(&chosen).zip(self.members) {
+            held_out.extend(&fold.validation);
+            held_out_outputs.extend(self.answers_of(&fitted.best.network, member, &fold.validation));
+        }
+        let mut manifest = Manifest {
+            format: FORMAT.to_owned(),
+            format_version: FORMAT_VERSION,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            task: spec.task,
+            inputs: self.inputs.to_vec(),
+            targets: self.prepared.targets(&fitting_rows(split)),
+            shape: self.shape.clone(),
+            members: self.members.to_vec(),
+            calibration: Calibration::AbsoluteResiduals { residuals: Vec::new() },
+            domain: Domain::new(self.inputs),
+            confidence: spec.confidence,
+            settings: serde_json::to_value(spec).expect("settings have only string keys"),
+            scores: Value::Null,
+            n_training_rows: split.folds[0].training.len(),
+        };
+        manifest.calibration = self.calibrate(&manifest, &held_out, &held_out_outputs);
+
+        // The test part where there is one, else the rows left out of the folds.
+        let (judged, outputs) = if split.test.is_empty() {
+            (held_out, held_out_outputs)
+        } else {
+            let each: Vec<Vec<f64>> = chosen
+                .iter()
+                .zip(self.members)
+                .map(|(fitted, member)| self.answers_of(&fitted.best.network, member, &split.test))
+                .collect();
+            (split.test.clone(), combine(&each, spec.task, self.shape.outputs))
+        };
+        let stds = &self.members[0].target_scales;
+        let own = card::flatten(&answers(&manifest, &outputs, judged.len(), spec.confidence), judged.len());
+        let scores = card::score(&self.prepared.truth, &judged, &own, stds);
+        let baselines = self.baselines(split, &judged)?;
+        let lost = card::lost_to(&scores, &baselines);
+        lost.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+        warnings.extend(lost);
+
+        let metrics = scores.to_json(&spec.targets);
+        let baselines: Map<String, Value> = baselines
+            .iter()
+            .map(|(name, scores)| ((*name).to_owned(), scores.to_json(&spec.targets)))
+            .collect();
+        let baselines = Value::Object(baselines);
+        manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
+        let importance = importance(self.prepared, self.inputs, self.members, &chosen, &judged, self.compute);
+        let mut card = card::card(&manifest, &chosen, split, &metrics, &baselines, &warnings);
+        card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
+        card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
+        card["importance"] = importance;
+
+        let train_s = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
+        let stopped = chosen.iter().find_map(|fitted| fitted.stopped).map(str::to_owned);
+        let last = if refitted.is_empty() { chosen } else { refitted };
+        let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
+        let bytes = file::to_bytes(&manifest, &networks);
+        let model = Model::from_bytes(&bytes, self.compute.backend).map_err(|error| TrainError::Data {
+            slug: "internal",
+            message: format!("the finished model cannot be read back: {error}"),
+        })?;
+        Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
+    }
+
+    fn calibrate(&self, manifest: &Manifest, rows: &[usize], outputs: &[f64]) -> Calibration {
+        let width = self.shape.outputs;
+        match &self.prepared.truth {
+            TruthColumns::Numbers(columns) => {
+                let placeholder = manifest_with_no_residuals(manifest, width);
+                let own = card::flatten(&answers(&placeholder, outputs, rows.len(), 0.9), rows.len());
+                let residuals = columns.iter().enumerate().map(|(k, column)| {
+                    let own = own.iter().skip(k).step_by(width);
+                    SortedScores::new(own.zip(rows).map(|(own, row)| (own - column[*row]).abs()).collect())
+                });
+                Calibration::AbsoluteResiduals { residuals: residuals.collect() }
+            }
+            TruthColumns::Classes { codes, .. } => {
+                let truth: Vec<usize> = rows.iter().map(|row| codes[*row] as usize).collect();
+                let temperature = fit_temperature(outputs, width, &truth);
+                let p = probabilities(outputs, width, temperature);
+                let scores =
+                    p.chunks_exact(width).zip(&truth).map(|(row, class)| 1.0 - row[*class]).collect();
+                Calibration::ClassScores { temperature, scores: SortedScores::new(scores) }
+            }
+        }
+    }
+
+    fn baselines(&self, split: &Split, judged: &[usize]) -> Result<Vec<(&'static str, Scores)>, TrainError> {
+        let names = card::baseline_names(self.spec().task);
+        let mut all: [Vec<f64>; 3] = Default::default();
+        for (fold, member) in split.folds.iter().zip(self.members) {
+            let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
+            let training = self.prepared.part(self.inputs, member, &fold.training);
+            let test = self.prepared.part(self.inputs, member, judged);
+            let (task, seed) = (self.spec().task, self.spec().seed);
+            let width = self.shape.outputs;
+            let each =
+                card::baseline_answers(task, width, &training, &test, member, seed, self.compute, self.team)?;
+            all.iter_mut().zip(each).for_each(|(all, own)| all.extend(own));
+            if !split.test.is_empty() {
+                break; // One training part is enough to judge by.
+            }
+        }
+        let stds = &self.members[0].target_scales;
+        let scored = names.into_iter().zip(&all);
+        Ok(scored
+            .map(|(name, answers)| (name, card::score(&self.prepared.truth, judged, answers, stds)))
+            .collect())
+    }
+}
+
+/// For answers before there is a calibration.
+fn manifest_with_no_residuals(manifest: &Manifest, n_targets: usize) -> Manifest {
+    let residuals = vec![SortedScores::new(Vec::new()); n_targets];
+    let task = Task::Regression;
+    Manifest { calibration: Calibration::AbsoluteResiduals { residuals }, task, ..manifest.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Table;
+    use crate::model::{Backend, Cell, PredictOptions, TargetPrediction};
+    use crate::training::test_data::{describe, waves};
+    use crate::training::{Limits, TrainRequest, check, train};
+
+    const COMPUTE: Compute = Compute { backend: Backend::Flex, threads: 2, checkpoint_s: 1e9 };
+
+    fn spec(table: &Table, json: Value) -> Spec {
+        let request: TrainRequest = serde_json::from_value(json).unwrap();
+        check(&request, &describe(table), "waves", &Limits::default()).unwrap().spec
+    }
+
+    fn run_on(table: &Table, json: Value, compute: &Compute) -> Result<Trained, TrainError> {
+        let description = describe(table);
+        let data = Data { table, description: &description, test_rows: None };
+        train(&data, &spec(table, json), compute, None, &mut |_| {}, &Stop::new())
+    }
+
+    fn small(target: &str) -> Value {
+        json!({"target": target, "exclude": ["z"], "hidden_layers": [32, 32], "epochs": 60, "batch_size": 32})
+    }
+
+    #[test]
+    fn a_smooth_function_is_learned_better_than_by_any_baseline() {
+        let table = waves();
+        for architecture in ["realmlp_td_s", "mlp"] {
+            let mut request = small("y");
+            request["architecture"] = json!(architecture);
+            request["epochs"] = json!(200);
+            let trained = run_on(&table, request, &COMPUTE).unwrap();
+            let r2 = trained.metrics["r2"].as_f64().unwrap();
+            assert!(r2 > 0.9, "{architecture}: r2 {r2}");
+            assert!(trained.warnings.iter().all(|warning| warning.code != "baseline-wins"));
+            let measured = trained.card["coverage"]["per_target"]["y"]["measured"].as_f64().unwrap();
+            assert!(measured > 0.6, "{measured}");
+        }
+    }
+
+    #[test]
+    fn classes_are_told_apart() {
+        let trained = run_on(&waves(), small("label"), &COMPUTE).unwrap();
+        assert!(trained.metrics["accuracy"].as_f64().unwrap() > 0.85, "{}", trained.metrics);
+        assert!(trained.metrics["log_loss"].as_f64().unwrap() < 0.5, "{}", trained.metrics);
+        let counts = &trained.card["comparison"]["confusion_matrix"]["counts"];
+        let total: u64 = counts
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row.as_array().unwrap())
+            .map(|n| n.as_u64().unwrap())
+            .sum();
+        assert_eq!(total, 60);
+    }
+
+    #[test]
+    fn several_targets_share_a_network_and_keep_their_units() {
+        let mut request = small("y");
+        request.as_object_mut().unwrap().remove("target");
+        request["targets"] = json!(["y", "z"]);
+        request["exclude"] = json!([]);
+        let trained = run_on(&waves(), request, &COMPUTE).unwrap();
+        let per_target = &trained.metrics["per_target"];
+        assert!(per_target["z"]["rmse"].as_f64().unwrap() > per_target["y"]["rmse"].as_f64().unwrap());
+        assert!(per_target["z"]["r2"].as_f64().unwrap() > 0.95, "{per_target}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_file_and_another_seed_another() {
+        let table = waves();
+        let bytes = |json| run_on(&table, json, &COMPUTE).unwrap().bytes;
+        let mut request = small("y");
+        request["dropout"] = json!(0.1);
+        request["epochs"] = json!(5);
+        let first = bytes(request.clone());
+        assert_eq!(bytes(request.clone()), first);
+        request["seed"] = json!(43);
+        assert_ne!(bytes(request), first);
+    }
+
+    #[test]
+    fn both_backends_learn_the_same() {
+        let table = waves();
+        let rmse = |backend| {
+            let compute = Compute { backend, ..COMPUTE };
+            run_on(&table, small("y"), &compute).unwrap().metrics["rmse"].as_f64().unwrap()
+        };
+        let (flex, ndarray) = (rmse(Backend::Flex), rmse(Backend::Ndarray));
+        // Sums are rounded in another order, which a training amplifies; the quality is the same.
+        assert!((flex - ndarray).abs() < 0.3 * flex.max(ndarray), "{flex} {ndarray}");
+    }
+
+    /// Stops after `n_epochs` epochs as a shutdown does, and returns the checkpoint.
+    fn stopped_after(table: &Table, spec: &Spec, n_epochs: usize, resume: Option<&[u8]>) -> Vec<u8> {
+        let description = describe(table);
+        let data = Data { table, description: &description, test_rows: None };
+        let stop = Stop::new();
+        let (mut epochs, mut kept) = (0, None);
+        let mut observe = |event| match event {
+            Event::Epoch(_) => {
+                epochs += 1;
+                if epochs == n_epochs {
+                    stop.request(StopReason::Shutdown);
+                }
+            }
+            Event::Checkpoint(bytes) => kept = Some(bytes),
+            _ => {}
+        };
+        let error = train(&data, spec, &COMPUTE, resume, &mut observe, &stop).unwrap_err();
+        assert_eq!(error, TrainError::Stopped(StopReason::Shutdown));
+        kept.expect("a shutdown leaves a checkpoint")
+    }
+
+    #[test]
+    fn a_training_stopped_twice_ends_with_the_file_of_one_never_stopped() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        for request in [
+            json!({"target": "y", "hidden_layers": [16], "epochs": 12, "batch_size": 50, "dropout": 0.2}),
+            json!({"target": "label", "hidden_layers": [16], "epochs": 6, "batch_size": 50,
+                   "validation": {"folds": 3}, "refit": true}),
+        ] {
+            let spec = spec(&table, request);
+            let whole = train(&data, &spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+            let first = stopped_after(&table, &spec, 5, None);
+            let second = stopped_after(&table, &spec, 4, Some(&first));
+            let resumed = train(&data, &spec, &COMPUTE, Some(&second), &mut |_| {}, &Stop::new()).unwrap();
+            assert_eq!(resumed.bytes, whole.bytes);
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_checkpoint_is_told_and_not_used() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let spec = spec(&table, json!({"target": "y", "hidden_layers": [8], "epochs": 4}));
+        let whole = train(&data, &spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        let foreign = stopped_after(&table, &Spec { seed: 9, ..spec.clone() }, 2, None);
+        let mut cut_short = stopped_after(&table, &spec, 2, None);
+        cut_short.truncate(cut_short.len() / 2);
+        for bytes in [foreign, cut_short, b"nonsense".to_vec()] {
+            let mut messages = String::new();
+            let mut observe = |event| {
+                if let Event::Message(text) = event {
+                    messages.push_str(&text);
+                }
+            };
+            let again = train(&data, &spec, &COMPUTE, Some(&bytes), &mut observe, &Stop::new()).unwrap();
+            assert_eq!(again.bytes, whole.bytes);
+            assert!(messages.contains("starting again"), "{messages}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_too_high_is_said_to_be() {
+        let request = json!({"target": "y", "architecture": "mlp", "optimizer": "sgd", "learning_rate": 10.0,
+                             "hidden_layers": [64, 64, 64], "epochs": 200, "early_stopping": {"patience": 100_000}});
+        let error = run_on(&waves(), request, &COMPUTE).unwrap_err();
+        assert_eq!(error.slug(), "training-diverged");
+        assert!(error.to_string().contains("lower the learning rate"), "{error}");
+    }
+
+    #[test]
+    fn a_time_limit_ends_with_the_best_so_far() {
+        let request = json!({"target": "y", "epochs": 100_000, "time_limit_s": 1.0});
+        let started = Instant::now();
+        let trained = run_on(&waves(), request, &COMPUTE).unwrap();
+        assert_eq!(trained.stopped.as_deref(), Some("time_limit"));
+        assert!(started.elapsed().as_secs() < 30);
+    }
+
+    #[test]
+    fn patience_ends_a_training_early() {
+        let request = json!({"target": "y", "architecture": "mlp", "learning_rate": 0.05, "hidden_layers": [16],
+                             "epochs": 3000, "early_stopping": {"patience": 5}});
+        let trained = run_on(&waves(), request, &COMPUTE).unwrap();
+        assert_eq!(trained.stopped.as_deref(), Some("early_stopping"));
+    }
+
+    #[test]
+    fn the_model_file_answers_as_the_model_did() {
+        let table = waves();
+        let trained = run_on(&table, small("y"), &COMPUTE).unwrap();
+        let loaded = Model::from_bytes(&trained.bytes, Backend::Flex).unwrap();
+        let inputs = loaded.inputs().len();
+        let cells = [Cell::Number(0.3), Cell::Missing, Cell::Text("on".into()), Cell::Text("mid".into())];
+        assert_eq!(inputs, cells.len());
+        let ask = |model: &Model| model.predict(&cells, 1, &PredictOptions::default()).unwrap();
+        let predictions = ask(&loaded);
+        assert_eq!(predictions, ask(&trained.model));
+        let TargetPrediction::Number { values, bounds, .. } = &predictions.targets[0] else { panic!() };
+        let expected = (0.9_f64).sin() + 0.5 + 1.0;
+        assert!((values[0] - expected).abs() < 0.4, "{values:?} is not {expected}");
+        let (low, high) = bounds.as_ref().unwrap()[0];
+        assert!(low < values[0] && values[0] < high);
+        assert_eq!(predictions.in_domain, [true]);
+    }
+
+    #[test]
+    fn no_damage_to_a_model_file_makes_the_loader_panic() {
+        let trained =
+            run_on(&waves(), json!({"target": "y", "hidden_layers": [4], "epochs": 1}), &COMPUTE).unwrap();
+        let whole = trained.bytes;
+        for cut in [0, 1, 7, 8, 9, 100, whole.len() / 2, whole.len() - 1] {
+            assert!(Model::from_bytes(&whole[..cut], Backend::Flex).is_err(), "cut at {cut}");
+        }
+        // Every byte of the length, then some of header and weights, set to what hurts most.
+        for at in (0..200).chain((200..whole.len()).step_by(37)) {
+            for byte in [0x00, 0xff, b'9', b'"'] {
+                let mut damaged = whole.clone();
+                damaged[at] = byte;
+                let _ = Model::from_bytes(&damaged, Backend::Flex);
+            }
+        }
+    }
+}

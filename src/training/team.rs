@@ -1,0 +1,96 @@
+//! The threads of one training: one leads, the others help with large batches.
+//!
+//! Each has a rayon pool of its own with a single thread, so that burn's matrix products inside it
+//! stay on that thread. Splitting a batch by rows costs one meeting per step, where splitting every
+//! matrix product would cost a dozen.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// A fixed number of threads.
+#[derive(Debug)]
+pub struct Team {
+    pools: Vec<ThreadPool>,
+}
+
+impl Team {
+    /// Starts `n` threads, at least one.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn new(n: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pools = (0..n.max(1))
+            .map(|index| {
+                ThreadPoolBuilder::new().num_threads(1).thread_name(move |_| format!("train-{index}")).build()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { pools })
+    }
+
+    /// Number of threads.
+    pub fn len(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Never: a team has at least its leader.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Runs `work` on the leading thread. Everything below must be called from inside.
+    pub fn lead<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pools[0].install(work)
+    }
+
+    /// Runs `task` for 0 to `n` - 1 at the same time and returns the results in that order; the
+    /// leading thread takes the last one. `n` is at most [`len`](Self::len).
+    pub fn each<R: Send>(&self, n: usize, task: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        let mut results: Vec<Option<R>> = (0..n).map(|_| None).collect();
+        share(&self.pools[1..], &mut results, 0, &task);
+        results.into_iter().flatten().collect()
+    }
+}
+
+fn share<R: Send>(
+    helpers: &[ThreadPool],
+    results: &mut [Option<R>],
+    index: usize,
+    task: &(impl Fn(usize) -> R + Sync),
+) {
+    match (helpers, results) {
+        (_, []) => {}
+        ([], all) => {
+            for (offset, slot) in all.iter_mut().enumerate() {
+                *slot = Some(task(index + offset));
+            }
+        }
+        (_, [last]) => *last = Some(task(index)),
+        ([helper, others @ ..], [first, rest @ ..]) => helper.in_place_scope(|scope| {
+            scope.spawn(|_| *first = Some(task(index)));
+            share(others, rest, index + 1, task);
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_back_in_order_whatever_the_number_of_threads() {
+        for n_threads in [1, 2, 3] {
+            let team = Team::new(n_threads).unwrap();
+            for n in 0..=n_threads {
+                let results = team.lead(|| team.each(n, |index| index * 10));
+                assert_eq!(results, (0..n).map(|i| i * 10).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn tasks_run_at_the_same_time() {
+        let team = Team::new(2).unwrap();
+        let barrier = std::sync::Barrier::new(2);
+        // Would never return if the tasks ran one after the other.
+        team.lead(|| team.each(2, |_| barrier.wait().is_leader()));
+    }
+}
