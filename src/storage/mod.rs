@@ -1,0 +1,50 @@
+//! What outlives the process: records in a database, files in a folder or on S3.
+//!
+//! - The **database** ([`Db`]) is SQLite or PostgreSQL, chosen by its URL. One SQL text serves
+//!   both; [`datasets`], [`trainings`], [`models`], [`events`] and [`idempotency`] each hold the
+//!   statements of their tables.
+//! - The **blobs** ([`Blobs`]) are immutable files under names that the server makes
+//!   ([`BlobKey`]), in local folders or in an S3 bucket.
+//!
+//! The database row is the only authority. A blob is made durable before the row that names it is
+//! written, and removed after that row is gone; so a crash at any point leaves at most a blob
+//! without a row, which the sweep removes.
+
+mod blobs;
+mod column;
+mod connect;
+pub mod datasets;
+mod error;
+pub mod events;
+pub mod idempotency;
+mod lock;
+pub mod models;
+mod page;
+pub mod trainings;
+
+pub use blobs::{Area, BlobInfo, BlobKey, BlobSettings, BlobStream, Blobs, S3Settings};
+pub use connect::{ConnectOptions, Db};
+pub use datasets::DatasetRecord;
+pub use error::{Part, Result, StorageError};
+pub use events::{EventFilter, EventRecord, NewEvent};
+pub use idempotency::{Begun, StoredResponse};
+pub use lock::{FolderLock, lock_folder};
+pub use models::{
+    Committed, ModelFilter, ModelPatch, ModelRecord, ModelSort, ModelStatus, NewModel, SortKey,
+};
+pub use page::{Page, Slice};
+pub use trainings::{
+    Cancellation, Claimed, EpochRecord, JobError, Lease, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining,
+    Progress, TrainingFilter, TrainingRecord, TrainingStatus,
+};
+
+/// Runs the same code on the pool of either engine.
+macro_rules! with_pool {
+    ($db:expr, |$pool:ident| $body:expr) => {
+        match $db {
+            $crate::storage::Db::Sqlite($pool) => $body,
+            $crate::storage::Db::Postgres($pool) => $body,
+        }
+    };
+}
+pub(crate) use with_pool;

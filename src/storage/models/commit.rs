@@ -1,0 +1,165 @@
+//! The one transaction that ends a training with a model.
+
+use super::{ModelRecord, NewModel, columns, name};
+use crate::dataset::Warning;
+use crate::id::ModelId;
+use crate::storage::{
+    Db, Lease, Result, StorageError,
+    column::{Count, Document},
+    trainings::leased,
+    with_pool,
+};
+use chrono::{DateTime, Utc};
+
+/// What came of [`commit`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Committed {
+    /// The model is listed and the training has succeeded.
+    Stored(Box<ModelRecord>),
+    /// The training was asked to stop before; nothing was changed.
+    CancelRequested,
+}
+
+/// Gives a name its next version. The counter is a row, so that concurrent commits queue for it
+/// and no version is given twice.
+pub(super) const NEXT_VERSION: &str = "
+    INSERT INTO model_names (name_key, last_version) VALUES ($1, 1)
+    ON CONFLICT (name_key) DO UPDATE SET last_version = model_names.last_version + 1
+    RETURNING last_version";
+
+pub(super) const INSERT_TAG: &str = "INSERT INTO model_tags (model_id, tag, value) VALUES ($1, $2, $3)";
+
+/// Stores the model and marks its training as succeeded, if the lease still holds.
+///
+/// It may be called again after an error with the same `model_id`: a commit whose answer got lost
+/// is recognised and not reported as a lost lease.
+pub async fn commit(
+    db: &Db,
+    lease: &Lease,
+    model: &NewModel,
+    stopped: Option<&str>,
+    warnings: &[Warning],
+    now: DateTime<Utc>,
+) -> Result<Committed> {
+    const SUCCEED: &str = concat!(
+        "UPDATE trainings SET status = 'succeeded', finished_at = $4, model_id = $5, progress = 1, eta_s = 0,
+             message = 'done', stopped = $6, warnings = $7, checkpoint = NULL
+         WHERE NOT cancel_requested AND ",
+        leased!()
+    );
+    const HELD: &str = concat!("SELECT attempt FROM trainings WHERE ", leased!());
+    const INSERT: &str = concat!(
+        "INSERT INTO models (model_id, model_name, name_key, version, task, targets, dataset_id, training_id,
+                             metrics, card, size_bytes, sha256, train_s, tags, description, status, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'ready', $16)
+         RETURNING ",
+        columns!()
+    );
+    const INSERT_METRIC: &str = "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
+
+    with_pool!(db, |pool| {
+        let mut tx = pool.begin_with(db.begin_write()).await?;
+        let succeeded = sqlx::query(SUCCEED)
+            .bind(lease.training_id)
+            .bind(lease.owner)
+            .bind(lease.attempt)
+            .bind(now)
+            .bind(model.model_id)
+            .bind(stopped)
+            .bind(Document(warnings.to_vec()))
+            .execute(&mut *tx)
+            .await?;
+        if succeeded.rows_affected() == 0 {
+            let held: Option<i64> = sqlx::query_scalar(HELD)
+                .bind(lease.training_id)
+                .bind(lease.owner)
+                .bind(lease.attempt)
+                .fetch_optional(&mut *tx)
+                .await?;
+            tx.rollback().await?;
+            return match (held, stored_before(db, lease, model.model_id).await?) {
+                (_, Some(model)) => Ok(Committed::Stored(Box::new(model))),
+                (Some(_), None) => Ok(Committed::CancelRequested),
+                (None, None) => Err(StorageError::LeaseLost),
+            };
+        }
+        let name_key = name::key(&model.model_name);
+        let version: i64 = sqlx::query_scalar(NEXT_VERSION).bind(&name_key).fetch_one(&mut *tx).await?;
+        let stored: ModelRecord = sqlx::query_as(INSERT)
+            .bind(model.model_id)
+            .bind(&model.model_name)
+            .bind(name_key)
+            .bind(version)
+            .bind(&model.task)
+            .bind(Document(model.targets.clone()))
+            .bind(model.dataset_id)
+            .bind(lease.training_id)
+            .bind(Document(model.metrics.clone()))
+            .bind(Document(model.card.clone()))
+            .bind(Count(model.size_bytes))
+            .bind(&model.sha256)
+            .bind(model.train_s)
+            .bind(Document(model.tags.clone()))
+            .bind(&model.description)
+            .bind(now)
+            .fetch_one(&mut *tx)
+            .await?;
+        for (name, value) in numbers(&model.metrics) {
+            sqlx::query(INSERT_METRIC).bind(model.model_id).bind(name).bind(value).execute(&mut *tx).await?;
+        }
+        for (tag, value) in &model.tags {
+            sqlx::query(INSERT_TAG).bind(model.model_id).bind(tag).bind(value).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(Committed::Stored(Box::new(stored)))
+    })
+}
+
+/// The model, if an earlier call stored it and only its answer got lost.
+async fn stored_before(db: &Db, lease: &Lease, model_id: ModelId) -> Result<Option<ModelRecord>> {
+    Ok(super::get(db, model_id).await?.filter(|model| model.training_id == lease.training_id))
+}
+
+/// The finite numbers of a metrics document under their dotted paths: what lists can sort by.
+fn numbers(metrics: &serde_json::Value) -> Vec<(String, f64)> {
+    fn collect(value: &serde_json::Value, path: &str, found: &mut Vec<(String, f64)>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    collect(value, &path, found);
+                }
+            }
+            serde_json::Value::Number(number) => {
+                if let Some(number) = number.as_f64().filter(|number| number.is_finite()) {
+                    found.push((path.replace('\0', ""), number));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(metrics, "", &mut found);
+    // Paths may meet: {"a": {"b": 1}, "a.b": 2}.
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found.dedup_by(|one, other| one.0 == other.0);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn metrics_are_sorted_by_their_dotted_paths() {
+        let metrics = json!({
+            "rmse": 0.5, "n": 3, "r2": null, "confusion": [[1, 2]], "a": {"b": 1}, "a.b": 2,
+            "per_target": {"Cl": {"rmse": 0.25}}
+        });
+        let found = numbers(&metrics);
+        let expected = [("a.b", 1.0), ("n", 3.0), ("per_target.Cl.rmse", 0.25), ("rmse", 0.5)]
+            .map(|(n, v)| (n.to_owned(), v));
+        assert_eq!(found, expected);
+    }
+}
