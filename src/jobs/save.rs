@@ -1,0 +1,175 @@
+//! Stores the finished model: first the file, then, in one transaction, the rows.
+
+use super::{Outcome, record, run::Run};
+use crate::id::ModelId;
+use crate::storage::{
+    BlobKey, Committed, JobError, NewModel, Part, Result, StorageError, TrainingRecord, models,
+};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::{fmt::Write, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How the saving went.
+#[derive(Debug)]
+pub(super) enum Saved {
+    /// The model is listed and the training has succeeded.
+    Stored,
+    /// The training was asked to stop; there is no model.
+    CancelRequested,
+    /// A store refused for too long; there is no model.
+    Failed(JobError),
+    /// The process is to end while a store is away; there is no model yet.
+    Interrupted,
+}
+
+/// Stores the model of a training. A store that is away is tried again for
+/// `settings.save_retry_for`: the result of hours is not thrown away for a minute's outage.
+pub(super) async fn save(
+    run: &Run<'_>,
+    training: &TrainingRecord,
+    outcome: Outcome,
+    shutdown: &CancellationToken,
+) -> Result<Saved> {
+    let settings = &run.jobs.settings;
+    let model_id = ModelId::new();
+    let key = BlobKey::Model(model_id);
+    let file = Bytes::from(outcome.file);
+    let model = NewModel {
+        model_id,
+        model_name: training.model_name.clone(),
+        task: outcome.task,
+        targets: outcome.targets,
+        dataset_id: training.dataset_id,
+        metrics: outcome.metrics,
+        card: outcome.card,
+        size_bytes: file.len() as u64,
+        sha256: hex(&Sha256::digest(&file)),
+        train_s: outcome.train_s,
+        tags: training.tags.clone(),
+        description: String::new(),
+    };
+    let attempt = async {
+        retry(settings.save_retry_for, || run.jobs.blobs.put_bytes(&key, file.clone())).await?;
+        record::settle(run, settings.save_retry_for).await;
+        let warnings = run.mailbox.warnings();
+        retry(settings.save_retry_for, || {
+            let now = run.jobs.clock.now();
+            models::commit(&run.jobs.db, &run.lease, &model, outcome.stopped.as_deref(), &warnings, now)
+        })
+        .await
+    };
+    // A save that works takes a moment, and is let finish; one that waits for a store is not.
+    let interrupted = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    };
+    let saved = tokio::select! {
+        saved = attempt => saved,
+        // Whether the commit went through is unknown. If it did, the training has succeeded, and
+        // releasing it changes nothing; if not, the sweep removes the file.
+        () = interrupted => return Ok(Saved::Interrupted),
+    };
+    match saved {
+        Ok(Committed::Stored(model)) => {
+            tracing::info!(%model_id, model_name = model.model_name, version = model.version, "model stored");
+            Ok(Saved::Stored)
+        }
+        Ok(Committed::CancelRequested) => {
+            record::remove(run, &key).await;
+            Ok(Saved::CancelRequested)
+        }
+        Err(StorageError::LeaseLost) => {
+            record::remove(run, &key).await;
+            Err(StorageError::LeaseLost)
+        }
+        // As above: the file stays, because the commit may have gone through.
+        Err(error) => {
+            tracing::error!(%error, "the model could not be stored");
+            Ok(Saved::Failed(job_error(&error)))
+        }
+    }
+}
+
+/// What a training that failed for this reason tells.
+pub(super) fn job_error(error: &StorageError) -> JobError {
+    let (slug, detail) = match error {
+        StorageError::InsufficientStorage(part) => {
+            ("insufficient-storage", format!("no space is left in the {part}: free some and train again"))
+        }
+        StorageError::Unavailable { part: Part::Database, .. } | StorageError::Busy => (
+            "database-unavailable",
+            "the database did not answer for too long: train again when it does".into(),
+        ),
+        StorageError::Unavailable { part: Part::Blobs, .. } => (
+            "storage-unavailable",
+            "the file storage did not answer for too long: train again when it does".into(),
+        ),
+        _ => ("internal", "a fault in the program ended the training; the server's log says more".into()),
+    };
+    JobError { slug: slug.into(), detail }
+}
+
+/// Tries an operation until it succeeds, fails for good, or `patience` is over.
+pub(super) async fn retry<T, F>(patience: Duration, operation: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let deadline = Instant::now() + patience;
+    let mut wait = Duration::from_millis(200);
+    loop {
+        match operation().await {
+            Err(error) if error.is_transient() && Instant::now() + wait < deadline => {
+                tracing::warn!(%error, "trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(10));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn away() -> StorageError {
+        StorageError::Unavailable { part: Part::Database, source: "refused".into() }
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_waited_out_and_a_fault_is_not() {
+        let tries = Cell::new(0);
+        let count = || tries.set(tries.get() + 1);
+        let result = retry(Duration::from_mins(1), || async {
+            count();
+            if tries.get() < 3 { Err(away()) } else { Ok(tries.get()) }
+        });
+        assert_eq!(result.await.unwrap(), 3);
+
+        tries.set(0);
+        let result: Result<()> = retry(Duration::from_millis(700), || async {
+            count();
+            Err(away())
+        })
+        .await;
+        assert!(result.is_err() && tries.get() == 3, "{} tries: at 0, 0.2 and 0.6 s", tries.get());
+
+        tries.set(0);
+        let result: Result<()> = retry(Duration::from_mins(1), || async {
+            count();
+            Err(StorageError::InsufficientStorage(Part::Blobs))
+        })
+        .await;
+        assert!(result.is_err() && tries.get() == 1, "a full disk is not waited for");
+    }
+}
