@@ -1,0 +1,213 @@
+//! What all parts of a running process share.
+
+use crate::{
+    clock::Clock,
+    config::Settings,
+    jobs::Live,
+    prediction::ModelCache,
+    storage::{Blobs, Db},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Shared state; clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    /// Empty until the database has been opened: the server answers /healthz before that.
+    db: OnceLock<Db>,
+    blobs: Blobs,
+    models: ModelCache,
+    live: Live,
+    readers: Semaphore,
+    request_permits: Semaphore,
+    active_requests: AtomicUsize,
+    request_ended: Notify,
+    shutdown: CancellationToken,
+    metrics: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The database has not been opened yet.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the database is not open yet")]
+pub struct NotReady;
+
+/// Less disk space is free than must be.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{free} bytes are free on the disk of the data folder, {needed} must be")]
+pub struct DiskFull {
+    /// Free bytes.
+    pub free: u64,
+    /// Bytes that must be free.
+    pub needed: u64,
+}
+
+impl App {
+    /// The state of a process that has not opened its database yet.
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        blobs: Blobs,
+        models: ModelCache,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            readers: Semaphore::new(settings.reading.readers),
+            request_permits: Semaphore::new(settings.server.max_requests),
+            settings,
+            clock,
+            db: OnceLock::new(),
+            blobs,
+            models,
+            live: Live::default(),
+            active_requests: AtomicUsize::new(0),
+            request_ended: Notify::new(),
+            shutdown: CancellationToken::new(),
+            metrics,
+        }))
+    }
+
+    /// Hands over the opened database; from now on requests are answered.
+    pub fn set_db(&self, db: Db) {
+        // A second call would come from a fault of ours, and the first database is as good.
+        let _ = self.0.db.set(db);
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The database, once it is open.
+    pub fn db(&self) -> Result<&Db, NotReady> {
+        self.0.db.get().ok_or(NotReady)
+    }
+
+    /// The file store.
+    pub fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// The models kept ready in memory.
+    pub fn models(&self) -> &ModelCache {
+        &self.0.models
+    }
+
+    /// Who follows which training.
+    pub fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// One permit per file that may be read at the same time.
+    pub fn readers(&self) -> &Semaphore {
+        &self.0.readers
+    }
+
+    /// One permit per request that may be worked on at the same time.
+    pub fn request_permits(&self) -> &Semaphore {
+        &self.0.request_permits
+    }
+
+    /// Cancelled when the process has been told to stop.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
+    /// Renders the metrics.
+    pub fn metrics(&self) -> &PrometheusHandle {
+        &self.0.metrics
+    }
+
+    /// The folder for files that are being received.
+    pub fn temp_dir(&self) -> PathBuf {
+        self.0.settings.storage.data_dir.join("tmp")
+    }
+
+    /// Whether the disk of the data folder has room for more.
+    pub fn check_disk(&self) -> Result<(), DiskFull> {
+        let needed = self.0.settings.storage.min_free_disk.bytes();
+        match free_bytes(&self.0.settings.storage.data_dir) {
+            Some(free) if free < needed => Err(DiskFull { free, needed }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub fn request_begins(&self, counts: bool) -> ActiveRequest {
+        if counts {
+            self.0.active_requests.fetch_add(1, Ordering::Relaxed);
+        }
+        ActiveRequest { app: self.clone(), counts }
+    }
+
+    /// Returns when no request is being worked on.
+    pub async fn requests_ended(&self) {
+        loop {
+            let ended = self.0.request_ended.notified();
+            if self.0.active_requests.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Requests being worked on.
+    pub fn active_requests(&self) -> usize {
+        self.0.active_requests.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that is being worked on.
+#[derive(Debug)]
+pub struct ActiveRequest {
+    app: App,
+    counts: bool,
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        if self.counts {
+            self.app.0.active_requests.fetch_sub(1, Ordering::Relaxed);
+            self.app.0.request_ended.notify_waiters();
+        }
+    }
+}
+
+/// Bytes that an ordinary user may still write to the disk of `folder`.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_is_known_where_there_is_a_folder() {
+        assert!(free_bytes(Path::new(".")).is_some_and(|free| free > 0));
+        assert_eq!(free_bytes(Path::new("/no/such/folder")), None);
+    }
+}

@@ -1,0 +1,335 @@
+//! The OpenAPI 3.1 document, made from the handlers themselves, and the page to try them.
+
+use super::error::{Kind, Slug};
+use crate::app::App;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::IntoResponse,
+    routing::get,
+};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::{
+        Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response,
+        ResponseBuilder, path::Operation,
+    },
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// What is wrong, where, and how to mend it (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemSchema {
+    /// The kind of problem: a page that explains it.
+    #[schema(example = "/problems/unknown-column")]
+    r#type: String,
+    /// A short name of the kind.
+    title: String,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What is wrong here.
+    detail: String,
+    /// As in the `X-Request-Id` header.
+    #[schema(nullable = false)]
+    request_id: Option<String>,
+    /// The single things that are wrong.
+    #[schema(nullable = false)]
+    errors: Option<Vec<super::error::ErrorItem>>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "taqicfd",
+        description = "A spreadsheet goes in, a trained neural network answers.\n\nUpload a table with `POST /upload`, \
+            train on it with `POST /train`, ask with `POST /predict`, look around with `GET /models`, take the network \
+            away with `GET /model/{model_id}`. Errors are problem documents (RFC 9457); each kind has a page under \
+            `/problems`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    tags(
+        (name = "datasets", description = "Spreadsheets that were uploaded"),
+        (name = "trainings", description = "Networks being trained"),
+        (name = "predictions", description = "Asking a network"),
+        (name = "models", description = "Networks that were trained"),
+        (name = "operations", description = "Running the server")
+    ),
+    components(schemas(ProblemSchema))
+)]
+struct Base;
+
+/// The document without any route.
+pub fn base() -> Document {
+    Base::openapi()
+}
+
+/// Problems that any route may answer with.
+const EVERYWHERE: &[Slug] = &[
+    Slug::BadRequest,
+    Slug::NotAcceptable,
+    Slug::UriTooLong,
+    Slug::HeadersTooLarge,
+    Slug::Internal,
+    Slug::Overloaded,
+    Slug::NotReady,
+    Slug::DatabaseUnavailable,
+    Slug::DatabaseBusy,
+    Slug::Timeout,
+];
+/// Problems of routes with a JSON body.
+const JSON_BODY: &[Slug] = &[
+    Slug::MalformedJson,
+    Slug::MissingBody,
+    Slug::RequestTimeout,
+    Slug::BodyTooLarge,
+    Slug::UnsupportedMediaType,
+    Slug::InvalidParameter,
+];
+/// Problems of reading a file.
+const READING: &[Slug] = &[
+    Slug::InflatedTooLarge,
+    Slug::TooManyCells,
+    Slug::TooManyColumns,
+    Slug::TooManyRows,
+    Slug::UnsupportedMediaType,
+    Slug::MalformedWorkbook,
+    Slug::MalformedCsv,
+    Slug::CellTooLarge,
+    Slug::PasswordProtected,
+    Slug::UnsupportedEncoding,
+    Slug::AmbiguousNumberFormat,
+    Slug::EmptyFile,
+    Slug::InvalidParameter,
+    Slug::UnknownColumn,
+    Slug::StorageUnavailable,
+    Slug::InsufficientStorage,
+];
+/// Problems of single operations, by their ids.
+const BY_OPERATION: &[(&str, &[Slug])] = &[
+    ("create_dataset", READING),
+    (
+        "create_dataset",
+        &[
+            Slug::MissingBody,
+            Slug::MalformedMultipart,
+            Slug::RequestTimeout,
+            Slug::BodyTooLarge,
+            Slug::IdempotencyKeyInUse,
+            Slug::IdempotencyKeyReused,
+        ],
+    ),
+    ("reread_dataset", READING),
+    ("reread_dataset", &[Slug::DatasetNotFound]),
+    ("list_datasets", &[Slug::InvalidParameter]),
+    ("show_dataset", &[Slug::DatasetNotFound]),
+    ("delete_dataset", &[Slug::DatasetNotFound]),
+    ("list_rows", &[Slug::DatasetNotFound, Slug::InvalidParameter, Slug::StorageUnavailable]),
+    ("download_dataset", &[Slug::DatasetNotFound, Slug::RangeNotSatisfiable, Slug::StorageUnavailable]),
+    (
+        "create_training",
+        &[
+            Slug::NoDataset,
+            Slug::DatasetNotFound,
+            Slug::NameInUse,
+            Slug::IdempotencyKeyInUse,
+            Slug::UnknownColumn,
+            Slug::ConstantTarget,
+            Slug::NoTargetValues,
+            Slug::TooFewRows,
+            Slug::TooFewRowsPerClass,
+            Slug::TooManyClasses,
+            Slug::TooManyCategories,
+            Slug::ValueOutOfRange,
+            Slug::ModelTooLarge,
+            Slug::UnsupportedTask,
+            Slug::NoFeatures,
+            Slug::IdempotencyKeyReused,
+            Slug::QueueFull,
+        ],
+    ),
+    ("list_trainings", &[Slug::InvalidParameter]),
+    ("show_training", &[Slug::TrainingNotFound, Slug::InvalidParameter]),
+    ("list_logs", &[Slug::TrainingNotFound, Slug::InvalidParameter]),
+    ("cancel_training", &[Slug::TrainingNotFound, Slug::JobAlreadyFinished]),
+    ("follow_training", &[Slug::TrainingNotFound]),
+    (
+        "create_prediction",
+        &[
+            Slug::ModelNotFound,
+            Slug::ModelNotReady,
+            Slug::ModelFormatTooNew,
+            Slug::BatchTooLarge,
+            Slug::MissingField,
+            Slug::WrongType,
+            Slug::UnknownCategory,
+            Slug::UnknownField,
+            Slug::ModelCorrupt,
+            Slug::StorageUnavailable,
+        ],
+    ),
+    ("list_models", &[Slug::InvalidParameter]),
+    ("show_model", &[Slug::ModelNotFound]),
+    ("update_model", &[Slug::ModelNotFound, Slug::NameInUse, Slug::PreconditionFailed]),
+    ("delete_model", &[Slug::ModelNotFound]),
+    (
+        "download_model",
+        &[
+            Slug::ModelNotFound,
+            Slug::InvalidParameter,
+            Slug::RangeNotSatisfiable,
+            Slug::ModelCorrupt,
+            Slug::StorageUnavailable,
+        ],
+    ),
+    ("list_events", &[Slug::InvalidParameter]),
+];
+
+/// Adds to every operation the problems that the layers around it answer with, and writes all
+/// problems in one way: by status, with the slugs in the description.
+pub fn complete(document: &mut Document) {
+    for (operation_id, slugs) in BY_OPERATION {
+        add_problems(document, operation_id, slugs);
+    }
+    for (path, item) in &mut document.paths.paths {
+        let common =
+            if path.starts_with("/healthz") || path.starts_with("/metrics") || path.starts_with("/version") {
+                &[Slug::HeadersTooLarge, Slug::Internal][..]
+            } else {
+                EVERYWHERE
+            };
+        for operation in operations(item) {
+            let takes_json = operation.request_body.as_ref().is_some_and(|body| match body {
+                RefOr::T(body) => body.content.contains_key("application/json"),
+                RefOr::Ref(_) => false,
+            });
+            for slug in common.iter().chain(if takes_json { JSON_BODY } else { &[] }) {
+                add(operation, *slug);
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.head].into_iter().flatten()
+}
+
+/// Adds `slugs` to the problems of the operation called `operation_id`.
+fn add_problems(document: &mut Document, operation_id: &str, slugs: &[Slug]) {
+    let mut found = false;
+    for item in document.paths.paths.values_mut() {
+        for operation in
+            operations(item).filter(|operation| operation.operation_id.as_deref() == Some(operation_id))
+        {
+            found = true;
+            for slug in slugs {
+                add(operation, *slug);
+            }
+        }
+    }
+    debug_assert!(found, "no operation is called {operation_id}");
+}
+
+fn add(operation: &mut Operation, slug: Slug) {
+    let Kind { slug, status, title, .. } = slug.kind();
+    let line = format!("`{slug}`: {title}");
+    let entry = operation
+        .responses
+        .responses
+        .entry(status.to_string())
+        .or_insert_with(|| RefOr::T(problem_response()));
+    let RefOr::T(response) = entry else { return };
+    if response.description.contains(&format!("`{slug}`")) {
+        return;
+    }
+    if !response.description.is_empty() {
+        response.description.push_str("\n\n");
+    }
+    response.description.push_str(&line);
+    response
+        .content
+        .entry("application/problem+json".into())
+        .or_insert_with(|| RefOr::T(problem_content(*status, slug, title)));
+    if matches!(status, 429 | 503) {
+        let seconds = HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::Integer)))
+            .description(Some("Seconds after which to try again"))
+            .build();
+        response.headers.entry("Retry-After".into()).or_insert(RefOr::T(seconds));
+    }
+}
+
+fn problem_response() -> Response {
+    ResponseBuilder::new().build()
+}
+
+fn problem_content(status: u16, slug: &str, title: &str) -> Content {
+    let example = json!({
+        "type": format!("/problems/{slug}"), "title": title, "status": status,
+        "detail": "what is wrong here, and how to mend it", "request_id": "0191e0c4-7a6b-7c3d-8e9f-0a1b2c3d4e5f",
+    });
+    utoipa::openapi::content::ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .example(Some(example))
+        .build()
+}
+
+/// `/openapi.json` and `/docs`.
+pub fn router(document: &Document) -> Router<App> {
+    let text = document.to_pretty_json().expect("the document is made of texts and lists");
+    let serve = move || {
+        let text = text.clone();
+        async move {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+        }
+    };
+    // The page comes with its scripts from this binary; it asks for the document by its path.
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").try_it_out_enabled(true));
+    Router::new()
+        .route("/openapi.json", get(serve))
+        .merge(page)
+        .layer(axum::middleware::map_response(protect))
+}
+
+/// Only this server is asked for anything. The page styles itself inline and draws `data:` images.
+async fn protect(mut response: axum::response::Response) -> axum::response::Response {
+    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+        base-uri 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_documented_where_it_can_happen() {
+        let text = crate::http::document().to_json().unwrap();
+        // These are never the answer of a documented operation, or only the `error` of a training.
+        let elsewhere = [
+            Slug::NotFound,
+            Slug::MethodNotAllowed,
+            Slug::DatasetDeleted,
+            Slug::TrainingDiverged,
+            Slug::JobCrashedWorker,
+        ];
+        for slug in Slug::ALL.iter().filter(|slug| !elsewhere.contains(slug)) {
+            assert!(text.contains(&format!("`{}`:", slug.kind().slug)), "{slug:?}");
+        }
+    }
+
+    #[test]
+    fn every_operation_has_a_summary_an_id_and_a_tag() {
+        let document = crate::http::document();
+        for (path, item) in &document.paths.paths {
+            for operation in [&item.get, &item.post, &item.patch, &item.delete].into_iter().flatten() {
+                assert!(operation.operation_id.is_some() && operation.summary.is_some(), "{path}");
+                assert!(operation.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "{path}");
+            }
+        }
+    }
+}

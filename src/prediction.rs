@@ -1,0 +1,308 @@
+//! Models kept ready in memory, and predictions that do not block the runtime.
+//!
+//! A model is loaded once, however many requests ask for it at the same time; the others wait for
+//! the one that loads. The memory of all models together is bounded: the one that was not used for
+//! the longest time leaves.
+
+use crate::{
+    id::ModelId,
+    model::{Backend, Cell, Model, ModelError, PredictError, PredictOptions, Predictions},
+    storage::{BlobKey, Blobs, Db, ModelRecord, ModelStatus, StorageError, models},
+    telemetry,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{OnceCell, Semaphore};
+
+/// A prediction that is expected to take longer than this goes to the blocking pool, where it does
+/// not hold up the requests that share the thread.
+const INLINE_LIMIT: Duration = Duration::from_micros(500);
+/// For so long a model in memory is used without asking the database whether it still exists. This
+/// process forgets models that it deletes at once; the time covers the other processes.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictionError {
+    /// No such model.
+    #[error("there is no such model")]
+    NotFound,
+    /// Its file is missing or has other bytes than were stored.
+    #[error("the file of this model is damaged or missing")]
+    Corrupt,
+    /// Its file was written by a newer version.
+    #[error("{0}")]
+    TooNew(String),
+    /// The values cannot be used.
+    #[error(transparent)]
+    Refused(#[from] PredictError),
+    /// The database or the file store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The computation panicked.
+    #[error("the computation failed: {0}")]
+    Failed(String),
+}
+
+/// A model in memory.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The row as it was when the model was loaded.
+    pub record: ModelRecord,
+    /// The model.
+    pub model: Model,
+    /// What one row takes, as measured; 0 before the first.
+    ns_per_row: AtomicU64,
+}
+
+/// The models in memory.
+#[derive(Debug)]
+pub struct ModelCache {
+    limit_bytes: usize,
+    backend: Backend,
+    entries: Mutex<HashMap<ModelId, Entry>>,
+    pool: Semaphore,
+    loads: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    cell: Arc<OnceCell<Arc<Loaded>>>,
+    bytes: usize,
+    used: Instant,
+    /// When the database last said that the model exists.
+    seen: Instant,
+}
+
+impl ModelCache {
+    /// An empty cache for at most `limit_bytes` of models.
+    pub fn new(limit_bytes: usize, backend: Backend) -> Self {
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            limit_bytes,
+            backend,
+            entries: Mutex::default(),
+            pool: Semaphore::new(n_threads),
+            loads: AtomicU64::new(0),
+        }
+    }
+
+    /// The model with this id.
+    pub async fn get(
+        &self,
+        db: &Db,
+        blobs: &Blobs,
+        model_id: ModelId,
+    ) -> Result<Arc<Loaded>, PredictionError> {
+        let (entry, trusted) = self.touch(model_id);
+        if let (Some(loaded), true) = (entry.cell.get(), trusted) {
+            return Ok(loaded.clone());
+        }
+        match models::get(db, model_id).await {
+            Ok(Some(record)) => self.get_record(blobs, db, record).await,
+            Ok(None) => {
+                self.forget(model_id);
+                Err(PredictionError::NotFound)
+            }
+            // The database is away, but what was asked for is here.
+            Err(error) if error.is_transient() => {
+                entry.cell.get().cloned().ok_or(PredictionError::Storage(error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The model of a row that has just been read.
+    pub async fn get_record(
+        &self,
+        blobs: &Blobs,
+        db: &Db,
+        record: ModelRecord,
+    ) -> Result<Arc<Loaded>, PredictionError> {
+        let model_id = record.model_id;
+        if record.status != ModelStatus::Ready {
+            return Err(PredictionError::Corrupt);
+        }
+        let (entry, _) = self.touch(model_id);
+        let loading = entry.cell.get_or_try_init(|| async {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!(telemetry::MODEL_LOADS).increment(1);
+            load(blobs, record, self.backend).await.map(Arc::new)
+        });
+        match loading.await {
+            Ok(loaded) => {
+                let loaded = loaded.clone();
+                self.admit(model_id, &entry, loaded.model.size_in_memory());
+                Ok(loaded)
+            }
+            Err(error) => {
+                self.forget(model_id);
+                if matches!(error, PredictionError::Corrupt) {
+                    tracing::error!(%model_id, "the file of the model is damaged or missing");
+                    models::set_status(db, model_id, ModelStatus::Corrupt).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Drops a model from memory: it was deleted or renamed.
+    pub fn forget(&self, model_id: ModelId) {
+        self.entries().remove(&model_id);
+    }
+
+    /// How many models have been read from the store; for tests.
+    pub fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Entry>> {
+        self.entries.lock().expect("no holder of this lock can panic")
+    }
+
+    /// The entry, made if it is not there, and whether it may be used without asking the database.
+    /// Of those who find the trust run out, one is told so and asks; the others go on meanwhile.
+    fn touch(&self, model_id: ModelId) -> (Entry, bool) {
+        let now = Instant::now();
+        let mut entries = self.entries();
+        let entry = entries.entry(model_id).or_insert_with(|| Entry {
+            cell: Arc::default(),
+            bytes: 0,
+            used: now,
+            seen: now,
+        });
+        entry.used = now;
+        let trusted = now.duration_since(entry.seen) < TRUSTED_FOR;
+        if !trusted {
+            entry.seen = now;
+        }
+        (entry.clone(), trusted)
+    }
+
+    /// Counts a model that was loaded, and makes room for it.
+    fn admit(&self, model_id: ModelId, loaded: &Entry, bytes: usize) {
+        let mut entries = self.entries();
+        match entries.get_mut(&model_id) {
+            Some(entry) if Arc::ptr_eq(&entry.cell, &loaded.cell) => entry.bytes = bytes.max(1),
+            // It was forgotten while it was loading.
+            _ => return,
+        }
+        let mut total: usize = entries.values().map(|entry| entry.bytes).sum();
+        while total > self.limit_bytes {
+            // The one just asked for stays, whatever its size: it is in use anyway.
+            let oldest = entries
+                .iter()
+                .filter(|(id, entry)| **id != model_id && entry.bytes > 0)
+                .min_by_key(|(_, entry)| entry.used)
+                .map(|(id, entry)| (*id, entry.bytes));
+            let Some((id, freed)) = oldest else { break };
+            entries.remove(&id);
+            total -= freed;
+        }
+        metrics::gauge!(telemetry::MODEL_CACHE_BYTES).set(total as f64);
+    }
+
+    /// Predicts, on the spot if that is quick, else in the blocking pool, where as many predictions
+    /// run at once as there are processors.
+    pub async fn predict(
+        &self,
+        loaded: &Arc<Loaded>,
+        cells: Vec<Cell<'_>>,
+        n_rows: usize,
+        options: PredictOptions,
+    ) -> Result<Predictions, PredictionError> {
+        let begin = Instant::now();
+        metrics::counter!(telemetry::PREDICTED_ROWS).increment(n_rows as u64);
+        let place;
+        let outcome = if loaded.estimate(n_rows) <= INLINE_LIMIT {
+            place = "inline";
+            loaded.predict_measured(&cells, n_rows, &options)
+        } else {
+            place = "pool";
+            let _permit = self.pool.acquire().await.expect("the semaphore is never closed");
+            let cells: Vec<Cell<'static>> = cells.into_iter().map(own).collect();
+            let loaded = loaded.clone();
+            tokio::task::spawn_blocking(move || loaded.predict_measured(&cells, n_rows, &options))
+                .await
+                .map_err(|error| PredictionError::Failed(error.to_string()))?
+        };
+        metrics::histogram!(telemetry::PREDICTION_SECONDS, "place" => place)
+            .record(begin.elapsed().as_secs_f64());
+        Ok(outcome?)
+    }
+}
+
+impl Loaded {
+    fn new(record: ModelRecord, model: Model) -> Self {
+        Self { record, model, ns_per_row: AtomicU64::new(0) }
+    }
+
+    /// Before anything was measured, a guess from the size: one multiplication per weight and row,
+    /// at a tenth of what a processor core can do.
+    fn estimate(&self, n_rows: usize) -> Duration {
+        let measured = self.ns_per_row.load(Ordering::Relaxed);
+        let ns_per_row =
+            if measured > 0 { measured } else { 20_000 + self.model.size_in_memory() as u64 / 4 };
+        Duration::from_nanos(ns_per_row.saturating_mul(n_rows as u64))
+    }
+
+    fn predict_measured(
+        &self,
+        cells: &[Cell],
+        n_rows: usize,
+        options: &PredictOptions,
+    ) -> Result<Predictions, PredictError> {
+        let begin = Instant::now();
+        let outcome = self.model.predict(cells, n_rows, options);
+        if n_rows > 0 {
+            let now = (begin.elapsed().as_nanos() as u64 / n_rows as u64).max(1);
+            let before = self.ns_per_row.load(Ordering::Relaxed);
+            // A running mean; several threads may lose an update, which does not matter.
+            let mean = if before == 0 { now } else { (7 * before + now) / 8 };
+            self.ns_per_row.store(mean.max(1), Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+fn own(cell: Cell<'_>) -> Cell<'static> {
+    match cell {
+        Cell::Absent => Cell::Absent,
+        Cell::Missing => Cell::Missing,
+        Cell::Number(number) => Cell::Number(number),
+        Cell::Text(text) => Cell::Text(text.into_owned().into()),
+        Cell::Boolean(boolean) => Cell::Boolean(boolean),
+        Cell::Other(kind) => Cell::Other(kind),
+    }
+}
+
+async fn load(blobs: &Blobs, record: ModelRecord, backend: Backend) -> Result<Loaded, PredictionError> {
+    let key = BlobKey::Model(record.model_id);
+    let Some(bytes) = blobs.get_bytes(&key).await? else { return Err(PredictionError::Corrupt) };
+    let reading = move || {
+        if hex(&Sha256::digest(&bytes)) != record.sha256 {
+            return Err(PredictionError::Corrupt);
+        }
+        match Model::from_bytes(&bytes, backend) {
+            Ok(model) => Ok(Loaded::new(record, model)),
+            Err(error @ ModelError::TooNew { .. }) => Err(PredictionError::TooNew(error.to_string())),
+            Err(ModelError::Corrupt(_)) => Err(PredictionError::Corrupt),
+        }
+    };
+    tokio::task::spawn_blocking(reading).await.map_err(|error| PredictionError::Failed(error.to_string()))?
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
