@@ -1,0 +1,181 @@
+//! Training and predicting without a server: a file in, a file out.
+
+use super::{ComputeArgs, backend, default_output, progress::Bar};
+use crate::{
+    dataset::{self, Column, ReadLimits, ReadOptions, Table, Values},
+    http::predict::{answer::Answer, cells, request::Data},
+    model::{Cell, Model, PredictOptions, UnknownCategory},
+    training::{self, Compute, Event, Limits, Stop, TrainRequest},
+};
+use anyhow::{Context, bail};
+use clap::Args;
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What `taqicfd train` takes.
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// The spreadsheet: `.csv` or `.xlsx`.
+    file: PathBuf,
+    /// A column to predict; repeat it for several. The last usable column if absent.
+    #[arg(long, value_name = "COLUMN")]
+    target: Vec<String>,
+    /// A column to leave out; repeat it for several.
+    #[arg(long, value_name = "COLUMN")]
+    exclude: Vec<String>,
+    /// `auto`, `regression` or `classification`.
+    #[arg(long)]
+    task: Option<String>,
+    /// `auto`, `realmlp_td_s` or `mlp`.
+    #[arg(long)]
+    architecture: Option<String>,
+    /// Passes over the training part.
+    #[arg(long)]
+    epochs: Option<i64>,
+    /// Seed of every random choice.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Every other setting, as the JSON body of `POST /train`.
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
+    /// The sheet of a workbook.
+    #[arg(long)]
+    sheet: Option<String>,
+    /// The decimal mark: `.` or `,`; detected if absent.
+    #[arg(long)]
+    decimal: Option<char>,
+    /// Where the model goes.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+/// What `taqicfd predict` takes.
+#[derive(Debug, Args)]
+pub(super) struct PredictArgs {
+    /// The model file.
+    model: PathBuf,
+    /// The rows: `.csv`, `.xlsx`, or `.json` as the `data` of `POST /predict`.
+    input: PathBuf,
+    /// Confidence of the intervals; the model's own if absent.
+    #[arg(long)]
+    confidence: Option<f64>,
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+/// Trains and writes the model file.
+pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    let options = ReadOptions { sheet: args.sheet, decimal: args.decimal, ..ReadOptions::default() };
+    let name = args.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let reading = dataset::read(args.file.as_path(), &name, &options, &ReadLimits::default())
+        .map_err(|error| anyhow::anyhow!("{}: {}", args.file.display(), error.detail()))?;
+    let mut request: TrainRequest = match &args.settings {
+        Some(json) => serde_json::from_str(json).context("--settings is not the body of POST /train")?,
+        None => TrainRequest::default(),
+    };
+    if !args.target.is_empty() {
+        request.targets = Some(args.target);
+    }
+    if !args.exclude.is_empty() {
+        request.exclude = Some(args.exclude);
+    }
+    request.task = args.task.or(request.task);
+    request.architecture = args.architecture.or(request.architecture);
+    request.epochs = args.epochs.or(request.epochs);
+    request.seed = args.seed.or(request.seed);
+
+    let stem =
+        args.file.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+    let checked = training::check(&request, &reading.description, &stem, &Limits::default())
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    for warning in reading.description.warnings.iter().chain(&checked.warnings) {
+        eprintln!("note: {}", warning.message);
+    }
+    let compute = Compute {
+        backend: backend(args.compute.backend),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        checkpoint_s: f64::INFINITY,
+    };
+    let mut bar = Bar::new();
+    let mut observe = |event: Event| {
+        if let Event::Progress { fraction, message, .. } = event {
+            bar.show(fraction, &message);
+        }
+    };
+    let data = training::Data { table: &reading.table, description: &reading.description, test_rows: None };
+    let trained = training::train(&data, &checked.spec, &compute, None, &mut observe, &Stop::new());
+    bar.end();
+    let trained = trained?;
+    for warning in &trained.warnings {
+        eprintln!("note: {}", warning.message);
+    }
+    let output = args.output.unwrap_or_else(|| default_output(&args.file));
+    write_whole(&output, &trained.bytes)?;
+    eprintln!(
+        "{} rows, {:.1} s, model written to {}",
+        reading.table.n_rows(),
+        trained.train_s,
+        output.display()
+    );
+    super::print(&serde_json::to_string_pretty(&trained.metrics)?)
+}
+
+/// Under another name first, so that there is never half a model.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = fs::File::create(&partial).with_context(cannot)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&partial, path))
+        .with_context(cannot)
+}
+
+/// Predicts and prints what `POST /predict` would answer.
+pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
+    let bytes = fs::read(&args.model).with_context(|| format!("cannot read {}", args.model.display()))?;
+    let model = Model::from_bytes(&bytes, backend(args.compute.backend))?;
+    let input = fs::read(&args.input).with_context(|| format!("cannot read {}", args.input.display()))?;
+    let is_json = args.input.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let table;
+    let data = if is_json {
+        serde_json::from_slice(&input).with_context(|| format!("{} holds no rows", args.input.display()))?
+    } else {
+        let name =
+            args.input.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        table = dataset::read(input.as_slice(), &name, &ReadOptions::default(), &ReadLimits::default())
+            .map_err(|error| anyhow::anyhow!("{}: {}", args.input.display(), error.detail()))?
+            .table;
+        columns(&table)
+    };
+    let shape = data.shape();
+    let cells =
+        cells::arrange(data, model.inputs(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let options = PredictOptions { confidence: args.confidence, unknown_category: UnknownCategory::Error };
+    let predictions = match model.predict(&cells.cells, cells.n_rows, &options) {
+        Ok(predictions) => predictions,
+        Err(error) => bail!("{}", cells::problem(&error, shape, model.inputs())),
+    };
+    let answer = Answer::unnamed(&predictions, cells.warnings, cells.n_rows);
+    super::print(&serde_json::to_string_pretty(&answer)?)
+}
+
+/// The columns of a table as those of a request.
+fn columns(table: &Table) -> Data<'_> {
+    let cell = |values: &Values, row: usize| match values.json(row) {
+        serde_json::Value::Number(number) => number.as_f64().map_or(Cell::Missing, Cell::Number),
+        serde_json::Value::String(text) => Cell::Text(text.into()),
+        serde_json::Value::Bool(flag) => Cell::Boolean(flag),
+        _ => Cell::Missing,
+    };
+    let n_rows = table.n_rows();
+    let column = |column: &Column| (0..n_rows).map(|row| cell(&column.values, row)).collect();
+    Data::Columns(table.columns.iter().map(|c| (c.name.clone().into(), column(c))).collect())
+}
