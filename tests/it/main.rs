@@ -1,0 +1,22 @@
+//! Everything that is tested with files, databases or HTTP: one binary, which links once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
+
+mod api;
+mod blobs;
+mod cli;
+mod contract;
+mod crash;
+mod histories;
+mod http_limits;
+mod http_models;
+mod http_predict;
+mod http_train;
+mod http_upload;
+mod jobs;
+mod postgres;
+mod process;
+mod reading;
+mod readme;
+mod storage_support;
+mod whole_path;
