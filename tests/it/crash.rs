@@ -77,7 +77,7 @@ async fn rounds_of_kills(
     let world = Arc::new(World::new(recipes));
     let mut dice = Dice::new(seed);
     let mut slowest = Duration::ZERO;
-    for round in 0..rounds {
+    for _ in 0..rounds {
         let mut server = Server::spawn(folder, settings);
         if dice.chance(0.15) {
             // A crash while starting: during migrations, recovery or the sweep.
@@ -87,7 +87,7 @@ async fn rounds_of_kills(
         }
         slowest = slowest.max(server.ready(&http, READY_WITHIN).await?);
         Audit::take(&http, &server, &world).await?;
-        if round == 0 {
+        if world.known().training_data.is_empty() {
             client::upload_training_data(&http, &server, &world).await?;
         }
         let clients: Vec<_> = (0..CLIENTS)
