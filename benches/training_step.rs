@@ -11,7 +11,8 @@ use std::time::Instant;
 use taqicfd::model::Backend;
 use taqicfd::model::activation::Activation;
 use taqicfd::model::network::Shape;
-use taqicfd::training::fit::{OwnedTruth, Part, Recipe, State, step};
+use taqicfd::training::fit::{OwnedTruth, Part, RateFactors, Recipe, State, step};
+use taqicfd::training::initial::Initial;
 use taqicfd::training::optimizer::Rule;
 use taqicfd::training::random::{Purpose, normal, stream};
 use taqicfd::training::schedule::Schedule;
@@ -27,18 +28,22 @@ fn recipe(inputs: usize, hidden: &[usize], batch_size: usize) -> Recipe {
     Recipe {
         shape: Shape {
             inputs,
+            embedded: Vec::new(),
             hidden: hidden.to_vec(),
             outputs: 1,
             activation: Activation::Relu,
+            parametric: false,
             scaling_layer: false,
             ntk: false,
         },
         rule: Rule { optimizer: Optimizer::Adam, beta2: 0.999 },
+        initial: Initial::Uniform,
         schedule: Schedule::Constant,
         learning_rate: 0.001,
-        rate_factors: [1.0; 3],
+        rate_factors: RateFactors::EQUAL,
         weight_decay: 0.0,
         dropout: 0.0,
+        regularization: Schedule::Constant,
         epochs: 1,
         batch_size,
         patience: None,
@@ -59,13 +64,13 @@ fn ours(backend: Backend, threads: usize, inputs: usize, hidden: &[usize], batch
     let batches: Vec<Vec<usize>> = (0..8).map(|i| (i * batch..(i + 1) * batch).collect()).collect();
     let team = Team::new(threads).expect("threads");
     team.lead(|| {
-        let mut state = State::initial(&recipe, backend);
+        let mut state = State::initial(&recipe, &part, backend);
         let mut times = Vec::new();
         let started = Instant::now();
         while started.elapsed().as_secs_f64() < SECONDS {
             let begun = Instant::now();
             for rows in &batches {
-                step(&recipe, &part, rows, backend, &team, &mut state, 0.001);
+                step(&recipe, &part, rows, &team, &mut state, 0.0);
                 state.position.step += 1;
             }
             times.push(begun.elapsed().as_secs_f64() * 1e6 / batches.len() as f64);

@@ -30,7 +30,7 @@ pub(super) struct TrainArgs {
     /// `auto`, `regression` or `classification`.
     #[arg(long)]
     task: Option<String>,
-    /// `auto`, `realmlp_td_s` or `mlp`.
+    /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     #[arg(long)]
     architecture: Option<String>,
     /// Passes over the training part.

@@ -134,9 +134,9 @@ pub struct TrainRequest {
     pub exclude: Option<Vec<String>>,
     /// `auto`, `regression` or `classification`.
     pub task: Option<String>,
-    /// How much effort to make.
+    /// `fast`: one network; `balanced`, the default: one per fold, whose mean answers.
     pub preset: Option<String>,
-    /// `auto`, `realmlp_td_s` or `mlp`.
+    /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     pub architecture: Option<String>,
     /// Units of each hidden layer.
     pub hidden_layers: Option<Vec<i64>>,

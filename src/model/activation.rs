@@ -191,24 +191,60 @@ impl Activation {
         Self::Sigmoid,
     ];
 
-    /// `z <- f(scale z + bias)`, where `z` is `[n, bias.len()]` row-major.
-    pub fn apply(self, z: &mut [f32], scale: f32, bias: &[f32]) {
-        with_function!(self, f => Arch::new().dispatch(|| {
-            for row in z.chunks_exact_mut(bias.len()) {
-                for (z, b) in row.iter_mut().zip(bias) {
-                    *z = f(scale * *z + b).0;
+    /// `z <- f(scale z + bias)`, where `z` is `[n, bias.len()]` row-major; with slopes `a`,
+    /// `[bias.len()]`, `x + a (f(x) - x)` in the place of `f(x)`.
+    pub fn apply(self, z: &mut [f32], scale: f32, bias: &[f32], slopes: Option<&[f32]>) {
+        let width = bias.len();
+        with_function!(self, f => Arch::new().dispatch(|| match slopes {
+            None => {
+                for row in z.chunks_exact_mut(width) {
+                    for (z, b) in row.iter_mut().zip(bias) {
+                        *z = f(scale * *z + b).0;
+                    }
+                }
+            }
+            Some(slopes) => {
+                for row in z.chunks_exact_mut(width) {
+                    for ((z, b), a) in row.iter_mut().zip(bias).zip(slopes) {
+                        let x = scale * *z + b;
+                        *z = x + a * (f(x).0 - x);
+                    }
                 }
             }
         }));
     }
 
-    /// As [`apply`](Self::apply), and writes `f'(scale z + bias)` to `slope` for the way back.
-    pub fn apply_with_slope(self, z: &mut [f32], slope: &mut [f32], scale: f32, bias: &[f32]) {
-        with_function!(self, f => Arch::new().dispatch(|| {
-            let rows = z.chunks_exact_mut(bias.len()).zip(slope.chunks_exact_mut(bias.len()));
-            for (row, slopes) in rows {
-                for ((z, d), b) in row.iter_mut().zip(slopes).zip(bias) {
-                    (*z, *d) = f(scale * *z + b);
+    /// As [`apply`](Self::apply), and what the way back needs: the derivative by `x` in `by_x`, and
+    /// with slopes that by the slope, `f(x) - x`, in `by_slope`.
+    pub fn apply_with_derivatives(
+        self,
+        z: &mut [f32],
+        by_x: &mut [f32],
+        by_slope: &mut [f32],
+        scale: f32,
+        bias: &[f32],
+        slopes: Option<&[f32]>,
+    ) {
+        let width = bias.len();
+        with_function!(self, f => Arch::new().dispatch(|| match slopes {
+            None => {
+                for (row, by_x) in z.chunks_exact_mut(width).zip(by_x.chunks_exact_mut(width)) {
+                    for ((z, d), b) in row.iter_mut().zip(by_x).zip(bias) {
+                        (*z, *d) = f(scale * *z + b);
+                    }
+                }
+            }
+            Some(slopes) => {
+                let rows = z.chunks_exact_mut(width).zip(by_x.chunks_exact_mut(width));
+                for ((row, by_x), by_slope) in rows.zip(by_slope.chunks_exact_mut(width)) {
+                    let outputs = row.iter_mut().zip(by_x).zip(by_slope);
+                    for (((z, d), gap), (b, a)) in outputs.zip(bias.iter().zip(slopes)) {
+                        let x = scale * *z + b;
+                        let (value, derivative) = f(x);
+                        *gap = value - x;
+                        *d = 1.0 + a * (derivative - 1.0);
+                        *z = x + a * *gap;
+                    }
                 }
             }
         }));
@@ -255,7 +291,7 @@ mod tests {
             for i in -400..=400 {
                 let x = f64::from(i) * 0.049 + 0.001;
                 let (mut z, mut slope) = ([x as f32], [0.0]);
-                activation.apply_with_slope(&mut z, &mut slope, 1.0, &[0.0]);
+                activation.apply_with_derivatives(&mut z, &mut slope, &mut [], 1.0, &[0.0], None);
                 let expected = reference(activation, x);
                 let h = 1e-5;
                 let expected_slope =
@@ -278,7 +314,7 @@ mod tests {
     fn extreme_arguments_stay_finite() {
         for activation in Activation::ALL {
             let (mut z, mut slope) = ([-1e30, -100.0, 100.0, 1e18], [0.0; 4]);
-            activation.apply_with_slope(&mut z, &mut slope, 1.0, &[0.0]);
+            activation.apply_with_derivatives(&mut z, &mut slope, &mut [], 1.0, &[0.0], None);
             let finite_where_expected = z.iter().take(3).all(|v| v.is_finite());
             assert!(finite_where_expected, "{activation:?} gave {z:?}");
         }
@@ -287,7 +323,7 @@ mod tests {
     #[test]
     fn scale_and_bias_are_applied_before_the_function() {
         let mut z = [1.0, -4.0, 2.0, 3.0];
-        Activation::Relu.apply(&mut z, 0.5, &[1.0, -1.0]);
+        Activation::Relu.apply(&mut z, 0.5, &[1.0, -1.0], None);
         assert_eq!(z, [1.5, 0.0, 2.0, 0.5]);
     }
 }

@@ -113,13 +113,14 @@ impl Spread {
 }
 
 impl Encoder {
-    /// Fits the encoding of `inputs` on `rows` of `table`.
-    pub fn fit(table: &Table, inputs: &[Input], rows: &[usize]) -> Result<Self, OutOfRange> {
+    /// Fits the encoding of `inputs` on `rows` of `table`. Which features there are follows from `all`,
+    /// the rows that several encoders share, so that all have the same width.
+    pub fn fit(table: &Table, inputs: &[Input], all: &[usize], rows: &[usize]) -> Result<Self, OutOfRange> {
         let mut spreads = Vec::with_capacity(inputs.len());
         let mut scalings = Vec::new();
         for input in inputs {
             let values = InputValues::new(table, input);
-            let spread = fit_spread(input, &values, rows);
+            let spread = fit_spread(input, &values, all, rows);
             scalings.extend(fit_scalings(&spread, &values, rows));
             if scalings.iter().any(|scaling| !scaling.center.is_finite() || !scaling.factor.is_finite()) {
                 let value = input.range.map_or(f64::MAX, |(low, high)| low.abs().max(high.abs()));
@@ -133,6 +134,23 @@ impl Encoder {
     /// Features per row.
     pub fn width(&self) -> usize {
         self.scalings.len()
+    }
+
+    /// The features that are quantities: numbers, and dates with their cycles.
+    pub fn numeric_features(&self) -> Vec<usize> {
+        let mut start = 0;
+        let mut numeric = Vec::new();
+        for spread in &self.spreads {
+            let n = match spread {
+                Spread::Number { .. } => 1,
+                // The indicator of a missing date comes last.
+                Spread::Date { indicator, .. } => spread.width() - usize::from(*indicator),
+                Spread::Binary | Spread::OneHot { .. } => 0,
+            };
+            numeric.extend(start..start + n);
+            start += spread.width();
+        }
+        numeric
     }
 
     /// Which features belong to each input.
@@ -243,7 +261,7 @@ impl<'a> InputValues<'a> {
     }
 }
 
-fn fit_spread(input: &Input, values: &InputValues, rows: &[usize]) -> Spread {
+fn fit_spread(input: &Input, values: &InputValues, all: &[usize], rows: &[usize]) -> Spread {
     let indicator = input.missing_share > 0.0;
     match input.kind {
         ColumnKind::Number => {
@@ -257,17 +275,22 @@ fn fit_spread(input: &Input, values: &InputValues, rows: &[usize]) -> Spread {
             Spread::Number { mean, indicator }
         }
         ColumnKind::Date => {
-            let instants: Vec<i64> = rows
-                .iter()
-                .filter_map(|row| if let Value::Instant(ms) = values.get(*row) { Some(ms) } else { None })
-                .collect();
+            let instants = |rows: &[usize]| -> Vec<i64> {
+                let instant = |row: &usize| match values.get(*row) {
+                    Value::Instant(ms) => Some(ms),
+                    _ => None,
+                };
+                rows.iter().filter_map(instant).collect()
+            };
+            let own = instants(rows);
+            let mean_ms = own.iter().map(|ms| *ms as f64).sum::<f64>() / (own.len().max(1) as f64);
+            let instants = instants(all);
             let low = instants.iter().min().copied().unwrap_or(0);
             let high = instants.iter().max().copied().unwrap_or(0);
             let span_days = (high - low) as f64 / DAY_MS;
             let time_of_day = |ms: &i64| ms.rem_euclid(DAY_MS as i64);
             let first_time = instants.first().map_or(0, time_of_day);
             let daily = instants.iter().any(|ms| time_of_day(ms) != first_time);
-            let mean_ms = instants.iter().map(|ms| *ms as f64).sum::<f64>() / (instants.len().max(1) as f64);
             Spread::Date { mean_ms, daily, weekly: span_days >= 14.0, yearly: span_days >= 60.0, indicator }
         }
         ColumnKind::Boolean => Spread::Binary,
@@ -345,7 +368,7 @@ mod tests {
     fn encode_all(table: &Table, input: Input) -> (Encoder, Vec<f32>) {
         let rows: Vec<usize> = (0..table.n_rows()).collect();
         let inputs = [input];
-        let encoder = Encoder::fit(table, &inputs, &rows).unwrap();
+        let encoder = Encoder::fit(table, &inputs, &rows, &rows).unwrap();
         let features = encoder.encode(table, &inputs, &rows);
         assert_eq!(features.len(), rows.len() * encoder.width());
         // One row at a time gives the same.
@@ -418,7 +441,7 @@ mod tests {
         assert!(features.iter().all(|feature| feature.is_finite()));
         let tiny = table(ColumnKind::Number, Values::Number(vec![1e-320, 2e-320, 3e-320, 4e-320]));
         let inputs = [input("x", ColumnKind::Number, &[], 0.0)];
-        assert!(Encoder::fit(&tiny, &inputs, &[0, 1, 2, 3]).is_err());
+        assert!(Encoder::fit(&tiny, &inputs, &[0, 1, 2, 3], &[0, 1, 2, 3]).is_err());
     }
 
     impl Encoder {

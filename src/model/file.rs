@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! header  __metadata__["taqicfd"]  the manifest as JSON
-//! tensors network.0.scale          [inputs]            where the shape has a scaling layer
-//!         network.0.layer.0.weight [inputs, units]     one pair per layer, the output layer last
+//! tensors network.0.embedding. ...                     where the shape embeds features
+//!         network.0.scale          [width]             where the shape has a scaling layer
+//!         network.0.layer.0.weight [width, units]      one group per layer, the output layer last
 //!         network.0.layer.0.bias   [units]
+//!         network.0.layer.0.slope  [units]             where the activation is parametric
 //!         network.1. ...                               one group per network
 //! ```
 //!
@@ -15,7 +17,7 @@ use super::Model;
 use super::device::Backend;
 use super::interval::Calibration;
 use super::manifest::{FORMAT, FORMAT_VERSION, Manifest, Target, Task};
-use super::network::{Dense, Network, Shape};
+use super::network::{Network, Shape};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 
@@ -52,17 +54,12 @@ pub fn to_bytes(manifest: &Manifest, networks: &[Network]) -> Vec<u8> {
 
 /// `(name, shape, little-endian bytes)` of each array of a network.
 pub fn network_tensors(index: usize, network: &Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
-    let prefix = format!("network.{index}");
-    let mut tensors = Vec::new();
-    if let Some(scale) = &network.scale {
-        tensors.push((format!("{prefix}.scale"), vec![scale.len()], to_little_endian(scale)));
-    }
-    for (layer, (dense, (inputs, outputs))) in network.layers.iter().zip(network.shape.layers()).enumerate() {
-        let name = format!("{prefix}.layer.{layer}");
-        tensors.push((format!("{name}.weight"), vec![inputs, outputs], to_little_endian(&dense.weight)));
-        tensors.push((format!("{name}.bias"), vec![outputs], to_little_endian(&dense.bias)));
-    }
-    tensors
+    let arrays = network.arrays.iter().zip(network.shape.arrays());
+    arrays
+        .map(|(values, array)| {
+            (format!("network.{index}.{}", array.name), array.dims, to_little_endian(values))
+        })
+        .collect()
 }
 
 fn to_little_endian(values: &[f32]) -> Vec<u8> {
@@ -84,21 +81,11 @@ pub fn read_array(tensors: &SafeTensors, name: &str, shape: &[usize]) -> Result<
 
 /// The network written as number `index`, which must have `shape`.
 pub fn read_network(tensors: &SafeTensors, index: usize, shape: &Shape) -> Result<Network, ModelError> {
-    let shape = shape.clone();
-    let scale = if shape.scaling_layer {
-        Some(read_array(tensors, &format!("network.{index}.scale"), &[shape.inputs])?)
-    } else {
-        None
-    };
-    let mut layers = Vec::new();
-    for (layer, (inputs, outputs)) in shape.layers().into_iter().enumerate() {
-        let name = format!("network.{index}.layer.{layer}");
-        layers.push(Dense {
-            weight: read_array(tensors, &format!("{name}.weight"), &[inputs, outputs])?,
-            bias: read_array(tensors, &format!("{name}.bias"), &[outputs])?,
-        });
-    }
-    let network = Network { shape, scale, layers };
+    let arrays = shape.arrays();
+    let arrays = arrays
+        .iter()
+        .map(|array| read_array(tensors, &format!("network.{index}.{}", array.name), &array.dims));
+    let network = Network { shape: shape.clone(), arrays: arrays.collect::<Result<_, _>>()? };
     if network.is_finite() {
         Ok(network)
     } else {
@@ -125,6 +112,9 @@ fn check(manifest: &Manifest) -> Result<(), &'static str> {
         return Err("the outputs do not fit the targets");
     }
     let n_numbers = if manifest.task == Task::Regression { n_outputs } else { 0 };
+    if manifest.shape.embedded.iter().any(|feature| *feature >= manifest.shape.inputs) {
+        return Err("a feature that does not exist is embedded");
+    }
     for member in &manifest.members {
         if !member.encoder.matches(&manifest.inputs) || member.encoder.width() != manifest.shape.inputs {
             return Err("an encoder does not fit the inputs");

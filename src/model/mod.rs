@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod device;
 pub mod domain;
+pub mod embedding;
 pub mod encoder;
 pub mod file;
 pub mod input;

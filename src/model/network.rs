@@ -1,7 +1,8 @@
-//! The network: an optional scaling layer, dense layers with one activation, a linear output.
+//! The network: optional embeddings and scaling layer, dense layers with one activation, a linear output.
 //!
 //! ```text
-//! x [n, inputs] -> x * scale -> { f(c x W + b) } for each hidden layer -> c x W + b [n, outputs]
+//! x [n, inputs] -> with embeddings [n, width] -> x * scale
+//!   -> { f(c x W + b) } for each hidden layer -> c x W + b [n, outputs]
 //! ```
 //!
 //! `c` is 1 in the standard parametrisation and `1 / sqrt(inputs of the layer)` in the neural
@@ -9,6 +10,7 @@
 
 use super::activation::Activation;
 use super::device::{Backend, Matrix};
+use super::embedding::{self, Embedding};
 use serde::{Deserialize, Serialize};
 
 /// Rows that go through the network at once when there are many: enough to keep the matrix
@@ -20,16 +22,48 @@ const CHUNK_ROWS: usize = 1024;
 pub struct Shape {
     /// Encoded features per row.
     pub inputs: usize,
+    /// The features that are embedded; see [`Embedding`].
+    #[serde(default)]
+    pub embedded: Vec<usize>,
     /// Units of each hidden layer.
     pub hidden: Vec<usize>,
     /// One output per numeric target or per class.
     pub outputs: usize,
     /// After each hidden layer.
     pub activation: Activation,
+    /// Whether each unit learns how much of the activation it wants: `x + a (f(x) - x)`.
+    #[serde(default)]
+    pub parametric: bool,
     /// Whether the inputs are multiplied by a learned vector first.
     pub scaling_layer: bool,
     /// Whether each product is divided by the square root of its inputs.
     pub ntk: bool,
+}
+
+/// What an array of numbers does in a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Part of the embeddings.
+    Embedding,
+    /// The scaling layer.
+    Scale,
+    /// A layer's matrix.
+    Weight,
+    /// What a layer adds.
+    Bias,
+    /// How much of the activation each unit wants.
+    Slope,
+}
+
+/// One array of numbers of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrayShape {
+    /// As in the model file, such as `layer.0.weight`.
+    pub name: String,
+    /// Row-major.
+    pub dims: Vec<usize>,
+    /// What it does.
+    pub role: Role,
 }
 
 /// A trained network: its shape and its numbers.
@@ -37,44 +71,94 @@ pub struct Shape {
 pub struct Network {
     /// What the numbers mean.
     pub shape: Shape,
-    /// `[inputs]`, where the shape has a scaling layer.
+    /// In the order of [`Shape::arrays`].
+    pub arrays: Vec<Vec<f32>>,
+}
+
+/// A network whose weights sit on a compute backend, ready to answer or to be trained.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// What the numbers mean.
+    pub shape: Shape,
+    /// Where matrices are multiplied.
+    pub backend: Backend,
+    /// Of the features that the shape embeds.
+    pub embedding: Option<Embedding>,
+    /// `[width]`, where the shape has a scaling layer.
     pub scale: Option<Vec<f32>>,
     /// The hidden layers and the output layer.
-    pub layers: Vec<Dense>,
+    pub layers: Vec<Layer>,
 }
 
 /// One dense layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dense {
-    /// Row-major `[inputs, outputs]`.
-    pub weight: Vec<f32>,
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// `[inputs, outputs]`.
+    pub weight: Matrix,
     /// `[outputs]`.
     pub bias: Vec<f32>,
+    /// `[outputs]`, of a hidden layer with parametric activation.
+    pub slope: Option<Vec<f32>>,
 }
 
-/// A network whose weights sit on a compute backend, ready to answer.
-#[derive(Debug, Clone)]
-pub struct Ready {
-    shape: Shape,
-    scale: Option<Vec<f32>>,
-    weights: Vec<Matrix>,
-    biases: Vec<Vec<f32>>,
-    backend: Backend,
+impl ArrayShape {
+    /// Numbers in the array.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Shape {
+    /// Numbers per row that enter the first layer: the features and their embeddings.
+    pub fn width(&self) -> usize {
+        self.inputs + embedding::OUTPUTS * self.embedded.len()
+    }
+
     /// `(inputs, outputs)` of each layer, the output layer last.
     pub fn layers(&self) -> Vec<(usize, usize)> {
-        let mut sizes = vec![self.inputs];
+        let mut sizes = vec![self.width()];
         sizes.extend(&self.hidden);
         sizes.push(self.outputs);
         sizes.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
+    /// Every array of the network, in the order in which they are kept.
+    pub fn arrays(&self) -> Vec<ArrayShape> {
+        let array = |name: String, dims: &[usize], role| ArrayShape { name, dims: dims.to_vec(), role };
+        let mut arrays = Vec::new();
+        if !self.embedded.is_empty() {
+            let n = self.embedded.len();
+            let (waves, outputs) = (embedding::WAVES, embedding::OUTPUTS);
+            for (name, dims) in [
+                ("frequency", &[n, waves][..]),
+                ("phase", &[n, waves]),
+                ("weight", &[n, outputs, waves]),
+                ("bias", &[n, outputs]),
+            ] {
+                arrays.push(array(format!("embedding.{name}"), dims, Role::Embedding));
+            }
+        }
+        if self.scaling_layer {
+            arrays.push(array("scale".to_owned(), &[self.width()], Role::Scale));
+        }
+        for (index, (inputs, outputs)) in self.layers().into_iter().enumerate() {
+            arrays.push(array(format!("layer.{index}.weight"), &[inputs, outputs], Role::Weight));
+            arrays.push(array(format!("layer.{index}.bias"), &[outputs], Role::Bias));
+            if self.parametric && index < self.hidden.len() {
+                arrays.push(array(format!("layer.{index}.slope"), &[outputs], Role::Slope));
+            }
+        }
+        arrays
+    }
+
     /// Number of trained numbers.
     pub fn n_parameters(&self) -> usize {
-        let scale = if self.scaling_layer { self.inputs } else { 0 };
-        scale + self.layers().iter().map(|(inputs, outputs)| inputs * outputs + outputs).sum::<usize>()
+        self.arrays().iter().map(ArrayShape::len).sum()
     }
 
     /// The factor before each product with a weight matrix of `inputs` rows.
@@ -85,78 +169,97 @@ impl Shape {
 
 impl Network {
     /// Moves the weights to `backend`.
+    ///
+    /// # Panics
+    /// If the arrays are not those of the shape.
     pub fn ready(self, backend: Backend) -> Ready {
-        let sizes = self.shape.layers();
-        let (weights, biases) = self
-            .layers
-            .into_iter()
-            .zip(sizes)
-            .map(|(layer, (inputs, outputs))| (backend.matrix(layer.weight, inputs, outputs), layer.bias))
-            .unzip();
-        Ready { shape: self.shape, scale: self.scale, weights, biases, backend }
+        let Self { shape, arrays } = self;
+        let mut arrays = arrays.into_iter();
+        let mut next = || arrays.next().expect("one array for each of the shape's");
+        let embedding = (!shape.embedded.is_empty()).then(|| Embedding {
+            frequencies: next(),
+            phases: next(),
+            weights: next(),
+            biases: next(),
+        });
+        let scale = shape.scaling_layer.then(&mut next);
+        let n_hidden = shape.hidden.len();
+        let layers = shape.layers().into_iter().enumerate().map(|(index, (inputs, outputs))| Layer {
+            weight: backend.matrix(next(), inputs, outputs),
+            bias: next(),
+            slope: (shape.parametric && index < n_hidden).then(&mut next),
+        });
+        let layers = layers.collect();
+        Ready { shape, backend, embedding, scale, layers }
     }
 
     /// Whether every number is finite; a network that is not is never stored.
     pub fn is_finite(&self) -> bool {
-        let scale = self.scale.iter().flatten();
-        let layers = self.layers.iter().flat_map(|layer| layer.weight.iter().chain(&layer.bias));
-        scale.chain(layers).all(|value| value.is_finite())
+        self.arrays.iter().flatten().all(|value| value.is_finite())
     }
 }
 
 impl Ready {
-    /// The shape of the network.
-    pub fn shape(&self) -> &Shape {
-        &self.shape
-    }
-
-    /// Puts the pieces of a network together again, as training keeps them.
-    pub fn assemble(
-        shape: &Shape,
-        scale: Option<Vec<f32>>,
-        weights: Vec<Matrix>,
-        biases: Vec<Vec<f32>>,
-        backend: Backend,
-    ) -> Self {
-        Self { shape: shape.clone(), scale, weights, biases, backend }
+    /// The numbers as plain arrays; free of a copy for a network on `flex` that nobody else holds.
+    pub fn into_network(self) -> Network {
+        let mut arrays = Vec::new();
+        if let Some(Embedding { frequencies, phases, weights, biases }) = self.embedding {
+            arrays.extend([frequencies, phases, weights, biases]);
+        }
+        arrays.extend(self.scale);
+        for Layer { weight, bias, slope } in self.layers {
+            arrays.extend([weight.into_vec(), bias]);
+            arrays.extend(slope);
+        }
+        Network { shape: self.shape, arrays }
     }
 
     /// `x`, row-major `[n, inputs]`, to outputs `[n, outputs]`.
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
         let inputs = self.shape.inputs;
         if x.len() <= CHUNK_ROWS * inputs {
-            return self.forward_chunk(x.to_vec());
+            return self.forward_chunk(x);
         }
         let mut outputs = Vec::with_capacity(x.len() / inputs * self.shape.outputs);
         for chunk in x.chunks(CHUNK_ROWS * inputs) {
-            outputs.extend(self.forward_chunk(chunk.to_vec()));
+            outputs.extend(self.forward_chunk(chunk));
         }
         outputs
     }
 
-    fn forward_chunk(&self, mut x: Vec<f32>) -> Vec<f32> {
-        let n = x.len() / self.shape.inputs;
-        if let Some(scale) = &self.scale {
-            for row in x.chunks_exact_mut(scale.len()) {
-                for (x, s) in row.iter_mut().zip(scale) {
-                    *x *= s;
-                }
-            }
+    /// The rows as they enter the scaling layer: `[n, width]`.
+    pub fn widen(&self, x: &[f32]) -> Vec<f32> {
+        match &self.embedding {
+            Some(embedding) => embedding.widen(x, self.shape.inputs, &self.shape.embedded),
+            None => x.to_vec(),
         }
-        let sizes = self.shape.layers();
-        let last = sizes.len() - 1;
-        for (index, (inputs, _)) in sizes.into_iter().enumerate() {
+    }
+
+    fn forward_chunk(&self, x: &[f32]) -> Vec<f32> {
+        let n = x.len() / self.shape.inputs;
+        let mut x = self.widen(x);
+        if let Some(scale) = &self.scale {
+            multiply_rows(&mut x, scale);
+        }
+        let last = self.layers.len() - 1;
+        for (index, (layer, (inputs, _))) in self.layers.iter().zip(self.shape.layers()).enumerate() {
             let c = self.shape.product_scale(inputs);
-            let mut z = self.backend.matrix(x, n, inputs).times(&self.weights[index]);
-            let bias = &self.biases[index];
+            let mut z = self.backend.matrix(x, n, inputs).times(&layer.weight);
             if index == last {
-                add_bias(&mut z, c, bias);
+                add_bias(&mut z, c, &layer.bias);
             } else {
-                self.shape.activation.apply(&mut z, c, bias);
+                self.shape.activation.apply(&mut z, c, &layer.bias, layer.slope.as_deref());
             }
             x = z;
         }
         x
+    }
+}
+
+/// Multiplies each row of `values`, `[n, row.len()]`, by `row`.
+pub fn multiply_rows(values: &mut [f32], row: &[f32]) {
+    for values in values.chunks_exact_mut(row.len()) {
+        values.iter_mut().zip(row).for_each(|(value, factor)| *value *= factor);
     }
 }
 
@@ -177,16 +280,20 @@ mod tests {
         Network {
             shape: Shape {
                 inputs: 2,
+                embedded: vec![],
                 hidden: vec![2],
                 outputs: 1,
                 activation: Activation::Relu,
+                parametric: false,
                 scaling_layer: true,
                 ntk: false,
             },
-            scale: Some(vec![2.0, 1.0]),
-            layers: vec![
-                Dense { weight: vec![1.0, -1.0, 1.0, 1.0], bias: vec![0.0, 0.5] },
-                Dense { weight: vec![1.0, 10.0], bias: vec![-1.0] },
+            arrays: vec![
+                vec![2.0, 1.0],
+                vec![1.0, -1.0, 1.0, 1.0],
+                vec![0.0, 0.5],
+                vec![1.0, 10.0],
+                vec![-1.0],
             ],
         }
     }
@@ -211,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn the_slopes_mix_the_activation_with_its_argument() {
+        let mut network = tiny();
+        network.shape.parametric = true;
+        network.arrays.insert(3, vec![1.0, 0.5]);
+        // x * scale = (-1, -4); arguments (-5, -2.5); hidden = (0, -2.5 + 0.5 * 2.5); output = -12.5 - 1.
+        for backend in [Backend::Flex, Backend::Ndarray] {
+            let ready = network.clone().ready(backend);
+            assert_eq!(ready.forward(&[-0.5, -4.0]), [-13.5]);
+            assert_eq!(ready.into_network(), network);
+        }
+    }
+
+    #[test]
     fn parameters_are_counted() {
         assert_eq!(tiny().shape.n_parameters(), 2 + 6 + 3);
     }
@@ -219,7 +339,7 @@ mod tests {
     fn one_bad_number_makes_a_network_unfit_to_store() {
         let mut network = tiny();
         assert!(network.is_finite());
-        network.layers[1].bias[0] = f32::NAN;
+        network.arrays[4][0] = f32::NAN;
         assert!(!network.is_finite());
     }
 }

@@ -1,7 +1,8 @@
 //! The model card: what a model is made of, and how far to trust it.
 
 use super::baseline::{self, Rows};
-use super::fit::{Fitted, OwnedTruth, Part, Recipe, State, fit};
+use super::fit::{Fitted, OwnedTruth, Part, RateFactors, Recipe, State, fit};
+use super::initial::Initial;
 use super::metrics::{self, ClassScores, NumberScores};
 use super::optimizer::Rule;
 use super::prepare::{Prepared, TruthColumns};
@@ -159,9 +160,11 @@ fn logistic(
 ) -> Result<Vec<f64>, TrainError> {
     let shape = Shape {
         inputs: width,
+        embedded: Vec::new(),
         hidden: Vec::new(),
         outputs,
         activation: Activation::Relu,
+        parametric: false,
         scaling_layer: false,
         ntk: false,
     };
@@ -171,11 +174,13 @@ fn logistic(
     let recipe = Recipe {
         shape,
         rule: Rule { optimizer: Optimizer::Adam, beta2: 0.999 },
+        initial: Initial::Uniform,
         schedule: Schedule::CosLog4,
         learning_rate: 0.02,
-        rate_factors: [1.0; 3],
+        rate_factors: RateFactors::EQUAL,
         weight_decay: 0.001,
         dropout: 0.0,
+        regularization: Schedule::Constant,
         epochs,
         batch_size: 256,
         patience: None,
@@ -185,9 +190,9 @@ fn logistic(
         take_epoch: Some(epochs),
     };
     let empty = Part { features: Vec::new(), truth: OwnedTruth::Classes(Vec::new()) };
-    let state = State::initial(&recipe, compute.backend);
+    let state = State::initial(&recipe, training, compute.backend);
     let quiet = &mut |_: super::fit::Moment| {};
-    let fitted = fit(&recipe, training, &empty, compute.backend, team, state, quiet, &super::Stop::new())?;
+    let fitted = fit(&recipe, training, &empty, team, state, quiet, &super::Stop::new())?;
     let logits = fitted.best.network.ready(compute.backend).forward(&test.features);
     let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
     Ok(probabilities(&logits, outputs, 1.0))

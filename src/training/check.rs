@@ -1,11 +1,11 @@
 //! From a request to settings: defaults, ranges, and whether the data allow it.
 
+use super::recipe::Defaults;
 use super::spec::{
     Architecture, Checked, EarlyStopping, Estimate, Optimizer, Preset, SettingError, Spec, SpecError,
     SplitMethod, TrainRequest, Validation,
 };
 use crate::dataset::{ColumnKind, ColumnProfile, Description, Warning, spelling};
-use crate::model::activation::Activation;
 use crate::model::manifest::Task;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +15,9 @@ pub const MIN_ROWS: u64 = 20;
 pub const MAX_CLASSES: u64 = 1000;
 /// A category with more levels than this keeps its commonest ones.
 pub const MAX_LEVELS: usize = 200;
+
+/// Networks of the balanced preset, each validated on another part of the rows.
+const FOLDS: usize = 5;
 
 /// What a training may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,17 +318,22 @@ impl Settings {
         dataset_name: &str,
     ) -> Spec {
         let architecture = match request.architecture.as_deref() {
-            None | Some("auto") => Architecture::RealmlpTdS,
-            other => self.choice("/architecture", other, Architecture::Mlp, "auto, realmlp_td_s, mlp"),
+            None | Some("auto") => Architecture::RealmlpTd,
+            other => {
+                self.choice("/architecture", other, Architecture::Mlp, "auto, realmlp_td, realmlp_td_s, mlp")
+            }
         };
-        let recipe = Recipe::of(architecture, task);
-        let hidden_layers = self.hidden_layers(request, &recipe);
+        let defaults = Defaults::of(architecture, task);
+        let hidden_layers = self.hidden_layers(request, &defaults);
         let patience = request.early_stopping.as_ref().map(|stopping| stopping.patience.unwrap_or(20));
         let early_stopping = match patience {
             Some(_) => Some(self.integer("/early_stopping/patience", patience, 20, 1, 100_000)),
-            None => recipe.patience,
+            None => defaults.patience,
         }
         .map(|patience| EarlyStopping { patience });
+        let preset = self.choice("/preset", request.preset.as_deref(), Preset::Balanced, "fast, balanced");
+        let validation = self.validation(request, data, task, preset);
+        let n_training = n_training_rows(data.rows, &validation);
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let model_name =
             request.model_name.clone().unwrap_or_else(|| format!("{dataset_name}-{}", names.join("-")));
@@ -336,26 +344,32 @@ impl Settings {
             targets: names.iter().map(|name| (*name).to_owned()).collect(),
             features,
             task,
-            preset: self.choice("/preset", request.preset.as_deref(), Preset::Fast, "fast"),
+            preset,
             architecture,
             hidden_layers,
             activation: self.choice(
                 "/activation",
                 request.activation.as_deref(),
-                recipe.activation,
+                defaults.activation,
                 "relu, leaky_relu, elu, selu, silu, mish, gelu, tanh, sigmoid",
             ),
-            dropout: self.real("/dropout", request.dropout, 0.0, 0.0, 0.95),
-            epochs: self.integer("/epochs", request.epochs, 256, 1, 100_000),
-            batch_size: self.integer("/batch_size", request.batch_size, 256, 1, 65_536),
+            dropout: self.real("/dropout", request.dropout, defaults.dropout, 0.0, 0.95),
+            epochs: self.integer("/epochs", request.epochs, Defaults::epochs(n_training), 1, 100_000),
+            batch_size: self.integer(
+                "/batch_size",
+                request.batch_size,
+                Defaults::batch_size(n_training),
+                1,
+                65_536,
+            ),
             learning_rate: self.real(
                 "/learning_rate",
                 request.learning_rate,
-                recipe.learning_rate,
+                defaults.learning_rate,
                 1e-7,
                 10.0,
             ),
-            weight_decay: self.real("/weight_decay", request.weight_decay, 0.0, 0.0, 10.0),
+            weight_decay: self.real("/weight_decay", request.weight_decay, defaults.weight_decay, 0.0, 10.0),
             optimizer: self.choice(
                 "/optimizer",
                 request.optimizer.as_deref(),
@@ -363,7 +377,7 @@ impl Settings {
                 "adam, adamw, rmsprop, sgd",
             ),
             early_stopping,
-            validation: self.validation(request, data, task),
+            validation,
             seed: request.seed.unwrap_or(42),
             time_limit_s,
             confidence: self.real("/confidence", request.confidence, 0.9, 0.5, 0.999),
@@ -373,12 +387,12 @@ impl Settings {
         }
     }
 
-    fn hidden_layers(&mut self, request: &TrainRequest, recipe: &Recipe) -> Vec<usize> {
-        let Some(layers) = &request.hidden_layers else { return recipe.hidden_layers.clone() };
+    fn hidden_layers(&mut self, request: &TrainRequest, defaults: &Defaults) -> Vec<usize> {
+        let Some(layers) = &request.hidden_layers else { return defaults.hidden_layers.clone() };
         if layers.len() > 32 {
             let message = format!("{} layers are too many: at most 32 are allowed", layers.len());
             self.refuse("/hidden_layers", message);
-            return recipe.hidden_layers.clone();
+            return defaults.hidden_layers.clone();
         }
         layers
             .iter()
@@ -389,7 +403,13 @@ impl Settings {
             .collect()
     }
 
-    fn validation(&mut self, request: &TrainRequest, data: &Description, task: Task) -> Validation {
+    fn validation(
+        &mut self,
+        request: &TrainRequest,
+        data: &Description,
+        task: Task,
+        preset: Preset,
+    ) -> Validation {
         let empty = super::spec::ValidationRequest::default();
         let wanted = request.validation.as_ref().unwrap_or(&empty);
         let default = match (&wanted.group, &wanted.time, task) {
@@ -415,7 +435,16 @@ impl Settings {
         if method == SplitMethod::Time && wanted.time.is_none() {
             self.refuse("/validation/time", "name the column that orders the rows".to_owned());
         }
-        let folds = self.integer("/validation/folds", wanted.folds, 1, 1, 20);
+        let default_folds = match (preset, method) {
+            (Preset::Fast, _) | (_, SplitMethod::Time) => 1,
+            (Preset::Balanced, SplitMethod::Group) => {
+                let group = data.columns.iter().find(|column| Some(&column.name) == wanted.group.as_ref());
+                // Some groups are for the test part, and every fold needs one of its own.
+                group.map_or(FOLDS, |column| (column.distinct as usize * 3 / 5).clamp(1, FOLDS))
+            }
+            (Preset::Balanced, _) => FOLDS,
+        };
+        let folds = self.integer("/validation/folds", wanted.folds, default_folds, 1, 20);
         if method == SplitMethod::Time && folds > 1 {
             let message = "a split by time has one validation part: leave \"folds\" out".to_owned();
             self.refuse("/validation/folds", message);
@@ -456,39 +485,6 @@ impl Settings {
     }
 }
 
-/// The defaults of an architecture.
-struct Recipe {
-    hidden_layers: Vec<usize>,
-    activation: Activation,
-    learning_rate: f64,
-    patience: Option<usize>,
-}
-
-impl Recipe {
-    fn of(architecture: Architecture, task: Task) -> Self {
-        match (architecture, task) {
-            (Architecture::Mlp, _) => Self {
-                hidden_layers: vec![256, 256, 256],
-                activation: Activation::Relu,
-                learning_rate: 0.001,
-                patience: Some(20),
-            },
-            (Architecture::RealmlpTdS, Task::Classification) => Self {
-                hidden_layers: vec![256, 256, 256],
-                activation: Activation::Selu,
-                learning_rate: 0.04,
-                patience: None,
-            },
-            (Architecture::RealmlpTdS, Task::Regression) => Self {
-                hidden_layers: vec![256, 256, 256],
-                activation: Activation::Mish,
-                learning_rate: 0.07,
-                patience: None,
-            },
-        }
-    }
-}
-
 fn check_columns_of_split(spec: &Spec, data: &Description) -> Result<(), SpecError> {
     if let Some(name) = &spec.validation.group {
         find(data, name, "/validation/group")?;
@@ -501,6 +497,13 @@ fn check_columns_of_split(spec: &Spec, data: &Description) -> Result<(), SpecErr
         }
     }
     Ok(())
+}
+
+/// Rows that each network is fitted on.
+fn n_training_rows(rows: u64, validation: &Validation) -> usize {
+    let kept_for_validation =
+        if validation.folds > 1 { 1.0 / validation.folds as f64 } else { validation.validation_size };
+    (rows as f64 * (1.0 - validation.test_size) * (1.0 - kept_for_validation)) as usize
 }
 
 /// Encoded features of a column, about.
@@ -523,7 +526,12 @@ fn estimate(spec: &Spec, data: &Description) -> Estimate {
             .find(|column| column.name == spec.targets[0])
             .map_or(2, |column| column.distinct as usize),
     };
-    let mut sizes = vec![inputs];
+    let columns = data.columns.iter().filter(|column| spec.features.contains(&column.name));
+    let embedded = match spec.architecture {
+        Architecture::RealmlpTd => columns.filter(|column| column.kind != ColumnKind::Category).count(),
+        _ => 0,
+    };
+    let mut sizes = vec![inputs + 3 * embedded];
     sizes.extend(&spec.hidden_layers);
     sizes.push(outputs);
     let n_parameters: usize = sizes.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
@@ -533,10 +541,10 @@ fn estimate(spec: &Spec, data: &Description) -> Estimate {
     let memory_bytes = rows * (data.columns.len() * 8 + inputs * 4)
         + n_parameters * 4 * 6
         + 2 * units * 4 * spec.batch_size.max(1024);
-    let training_rows = rows as f64 * (1.0 - spec.validation.test_size);
+    let training_rows = n_training_rows(data.rows, &spec.validation);
     // Forward and backward cost about 6 operations per weight and row; small steps have a floor.
-    let step_s = 3e-5 + 6.0 * n_parameters as f64 * spec.batch_size as f64 / 4e10;
-    let steps = (training_rows / spec.batch_size as f64).max(1.0) * spec.epochs as f64;
+    let step_s = 3e-5 + 6.0 * n_parameters as f64 * spec.batch_size as f64 / 8e10;
+    let steps = (training_rows as f64 / spec.batch_size as f64).max(1.0) * spec.epochs as f64;
     let train_s = (steps * step_s * spec.validation.folds as f64).min(spec.time_limit_s.unwrap_or(f64::MAX));
     Estimate { train_s, memory_bytes: memory_bytes as u64, n_parameters: n_parameters as u64 }
 }
@@ -565,7 +573,7 @@ mod tests {
         let checked = run(serde_json::json!({})).unwrap();
         assert_eq!(checked.spec.targets, ["y"]);
         assert_eq!(checked.spec.features, ["a", "b", "c", "label", "z"]);
-        assert_eq!(checked.spec.architecture, Architecture::RealmlpTdS);
+        assert_eq!(checked.spec.architecture, Architecture::RealmlpTd);
         assert_eq!(checked.spec.model_name, "waves-y");
         assert_eq!(checked.warnings[0].code, "target-chosen");
         assert!(checked.estimate.train_s > 0.0 && checked.estimate.memory_bytes > 0);
@@ -665,6 +673,17 @@ mod tests {
         let asked = request(serde_json::json!({"target": "y", "features": ["a"]}));
         let checked = check(&asked, &description, "waves", &Limits::default()).unwrap();
         assert_eq!(checked.spec.features, ["a"], "an identifier is used when it is asked for");
+    }
+
+    #[test]
+    fn presets_set_the_number_of_networks_unless_the_request_does() {
+        let folds = |json| run(json).unwrap().spec.validation.folds;
+        assert_eq!(folds(serde_json::json!({"target": "y"})), 5);
+        assert_eq!(folds(serde_json::json!({"target": "y", "preset": "fast"})), 1);
+        assert_eq!(folds(serde_json::json!({"target": "y", "validation": {"folds": 3}})), 3);
+        assert_eq!(folds(serde_json::json!({"target": "y", "validation": {"time": "z"}})), 1);
+        // Three groups are too few to test on one and to leave each fold another.
+        assert_eq!(folds(serde_json::json!({"target": "y", "validation": {"group": "c"}})), 1);
     }
 
     #[test]

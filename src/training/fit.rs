@@ -7,13 +7,14 @@
 
 use super::TrainError;
 use super::event::{EpochScore, Stop};
-use super::gradient::{Dropout, Gradient, Parameters, Truth, gradient, mean_loss};
+use super::gradient::{Dropout, Gradient, Truth, gradient, mean_loss};
+use super::initial::{Initial, initial};
 use super::optimizer::{Moments, Rule, Step, Stretch, update};
-use super::random::{Purpose, normal, shuffled, stream, uniform};
+use super::random::{Purpose, shuffled, stream};
 use super::schedule::Schedule;
 use super::team::Team;
 use crate::model::device::Backend;
-use crate::model::network::{Dense, Network, Ready, Shape};
+use crate::model::network::{Network, Ready, Role, Shape};
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -49,16 +50,20 @@ pub struct Recipe {
     pub shape: Shape,
     /// The optimiser.
     pub rule: Rule,
+    /// The first numbers.
+    pub initial: Initial,
     /// The learning rate over time.
     pub schedule: Schedule,
     /// Base learning rate.
     pub learning_rate: f64,
-    /// Factors of the rate: scaling layer, weights, biases.
-    pub rate_factors: [f64; 3],
-    /// Decoupled decay of the weights; scaling layer and biases have none.
+    /// Factors of the learning rate.
+    pub rate_factors: RateFactors,
+    /// Decoupled decay of the weights; other arrays have none.
     pub weight_decay: f64,
     /// Share of hidden units switched off.
     pub dropout: f64,
+    /// Weight decay and dropout over time.
+    pub regularization: Schedule,
     /// Passes over the training part.
     pub epochs: usize,
     /// Rows per step.
@@ -73,6 +78,34 @@ pub struct Recipe {
     pub time_limit_s: Option<f64>,
     /// Stop after this epoch and take its network, with no validation part to choose by.
     pub take_epoch: Option<usize>,
+}
+
+/// The share of the learning rate that the arrays of each role get.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateFactors {
+    /// Of [`Role::Embedding`].
+    pub embedding: f64,
+    /// Of [`Role::Scale`].
+    pub scale: f64,
+    /// Of [`Role::Bias`].
+    pub bias: f64,
+    /// Of [`Role::Slope`].
+    pub slope: f64,
+}
+
+impl RateFactors {
+    /// The same rate for all.
+    pub const EQUAL: Self = Self { embedding: 1.0, scale: 1.0, bias: 1.0, slope: 1.0 };
+
+    fn of(&self, role: Role) -> f64 {
+        match role {
+            Role::Embedding => self.embedding,
+            Role::Scale => self.scale,
+            Role::Weight => 1.0,
+            Role::Bias => self.bias,
+            Role::Slope => self.slope,
+        }
+    }
 }
 
 /// The network of the best epoch so far.
@@ -91,9 +124,9 @@ pub struct Best {
 pub struct State {
     /// Where it stands.
     pub position: Position,
-    /// The numbers being trained.
-    pub parameters: Parameters,
-    /// Running means, in the order of [`Parameters::arrays`].
+    /// The network in training.
+    pub network: Ready,
+    /// Running means, in the order of [`Shape::arrays`].
     pub moments: Vec<Moments>,
     /// The best epoch so far.
     pub best: Option<Best>,
@@ -159,69 +192,14 @@ impl OwnedTruth {
     }
 }
 
-impl Parameters {
-    /// The initial numbers: `N(0, 1)` weights and biases with a zero output layer in the neural
-    /// tangent parametrisation, else `U(-1, 1) / sqrt(inputs)`, `PyTorch`'s default.
-    pub fn initial(shape: &Shape, backend: Backend, seed: u64, fold: u32) -> Self {
-        let mut rng = stream(seed, Purpose::Weights, u64::from(fold), 0);
-        let sizes = shape.layers();
-        let last = sizes.len() - 1;
-        let mut layers = Vec::with_capacity(sizes.len());
-        for (index, (inputs, outputs)) in sizes.into_iter().enumerate() {
-            let bound = 1.0 / (inputs as f32).sqrt();
-            let mut draw = |n: usize| -> Vec<f32> {
-                match (shape.ntk, index == last) {
-                    (true, true) => vec![0.0; n],
-                    (true, false) => (0..n).map(|_| normal(&mut rng)).collect(),
-                    (false, _) => (0..n).map(|_| uniform(&mut rng, bound)).collect(),
-                }
-            };
-            layers.push(Dense { weight: draw(inputs * outputs), bias: draw(outputs) });
-        }
-        let scale = shape.scaling_layer.then(|| vec![1.0; shape.inputs]);
-        Self::from_network(Network { shape: shape.clone(), scale, layers }, backend)
-    }
-
-    /// The numbers of `network`.
-    pub fn from_network(network: Network, backend: Backend) -> Self {
-        let sizes = network.shape.layers();
-        let (weights, biases) = network
-            .layers
-            .into_iter()
-            .zip(sizes)
-            .map(|(layer, (inputs, outputs))| (backend.matrix(layer.weight, inputs, outputs), layer.bias))
-            .unzip();
-        Self { scale: network.scale, weights, biases }
-    }
-
-    /// A copy of the numbers.
-    pub fn to_network(&self, shape: &Shape) -> Network {
-        let layers = self.weights.iter().zip(&self.biases);
-        Network {
-            shape: shape.clone(),
-            scale: self.scale.clone(),
-            layers: layers
-                .map(|(weight, bias)| Dense { weight: weight.clone().into_vec(), bias: bias.clone() })
-                .collect(),
-        }
-    }
-
-    /// Sizes of the arrays, in the order of the moments: scale, then weight and bias of each layer.
-    pub fn arrays(shape: &Shape) -> Vec<usize> {
-        let scale = shape.scaling_layer.then_some(shape.inputs);
-        let layers = shape.layers().into_iter().flat_map(|(inputs, outputs)| [inputs * outputs, outputs]);
-        scale.into_iter().chain(layers).collect()
-    }
-}
-
 impl State {
-    /// The state before the first step.
-    pub fn initial(recipe: &Recipe, backend: Backend) -> Self {
-        let sizes = Parameters::arrays(&recipe.shape);
+    /// The state before the first step on `training`.
+    pub fn initial(recipe: &Recipe, training: &Part, backend: Backend) -> Self {
+        let Recipe { shape, seed, fold, .. } = recipe;
         Self {
             position: Position { step: 0, epoch_loss: 0.0, elapsed_s: 0.0 },
-            parameters: Parameters::initial(&recipe.shape, backend, recipe.seed, recipe.fold),
-            moments: sizes.into_iter().map(|n| Moments::new(&recipe.rule, n)).collect(),
+            network: initial(recipe.initial, shape, backend, &training.features, *seed, *fold),
+            moments: shape.arrays().iter().map(|array| Moments::new(&recipe.rule, array.len())).collect(),
             best: None,
         }
     }
@@ -231,12 +209,10 @@ impl State {
 ///
 /// # Errors
 /// When it is stopped or diverges.
-#[expect(clippy::too_many_arguments, reason = "a struct of these would be built in two places only")]
 pub fn fit(
     recipe: &Recipe,
     training: &Part,
     validation: &Part,
-    backend: Backend,
     team: &Team,
     mut state: State,
     tell: &mut dyn FnMut(Moment),
@@ -264,7 +240,7 @@ pub fn fit(
 
         let t = state.position.step as f64 / total_steps as f64;
         let rate = recipe.learning_rate * recipe.schedule.factor(t);
-        let loss = step(recipe, training, rows, backend, team, &mut state, rate);
+        let loss = step(recipe, training, rows, team, &mut state, t);
         if !loss.is_finite() {
             return Err(diverged(epoch));
         }
@@ -275,7 +251,7 @@ pub fn fit(
         let late = recipe.time_limit_s.is_some_and(|limit| state.position.elapsed_s >= limit);
         let epoch_done = in_epoch as u64 + 1 == steps_per_epoch;
         if epoch_done || (late && state.best.is_none()) {
-            let (score, validation_loss) = evaluate(recipe, validation, backend, team, &state.parameters);
+            let (score, validation_loss) = evaluate(&state.network, validation, team);
             if !score.is_finite() {
                 return Err(diverged(epoch));
             }
@@ -287,7 +263,7 @@ pub fn fit(
                 None => state.best.as_ref().is_none_or(|best| score <= best.score),
             };
             if taken || (late && state.best.is_none()) {
-                let network = state.parameters.to_network(&recipe.shape);
+                let network = state.network.clone().into_network();
                 state.best = Some(Best { epoch, score, network });
             }
             let (fold, epoch) = (recipe.fold, epoch as u32);
@@ -325,19 +301,12 @@ pub fn fit(
     }
 }
 
-/// One step; returns the mean loss of its rows before it.
-pub fn step(
-    recipe: &Recipe,
-    training: &Part,
-    rows: &[usize],
-    backend: Backend,
-    team: &Team,
-    state: &mut State,
-    rate: f64,
-) -> f64 {
+/// One step at `t`, the share of all steps already done; returns the mean loss of its rows before it.
+pub fn step(recipe: &Recipe, training: &Part, rows: &[usize], team: &Team, state: &mut State, t: f64) -> f64 {
     let shape = &recipe.shape;
     let shards = n_shards(shape, rows.len(), team.len());
     let (number, batch_rows) = (state.position.step, rows.len());
+    let share = recipe.dropout * recipe.regularization.factor(t);
     let gradients: Vec<Gradient> = team.each(shards, |shard| {
         let rows = &rows[shard * rows.len() / shards..(shard + 1) * rows.len() / shards];
         let mut x = Vec::with_capacity(rows.len() * shape.inputs);
@@ -345,15 +314,15 @@ pub fn step(
             x.extend_from_slice(&training.features[row * shape.inputs..][..shape.inputs]);
         }
         let truth = training.truth.gather(rows, shape.outputs);
-        let dropout = (recipe.dropout > 0.0).then_some(Dropout {
-            share: recipe.dropout,
+        let dropout = (share > 0.0).then_some(Dropout {
+            share,
             seed: recipe.seed,
             epoch: u64::from(recipe.fold),
             step: number * 64 + shard as u64,
         });
-        gradient(shape, &state.parameters, backend, x, &truth.as_truth(), batch_rows, dropout)
+        gradient(&state.network, &x, &truth.as_truth(), batch_rows, dropout)
     });
-    descend(recipe, backend, team, state, &gradients, rate);
+    descend(recipe, team, state, &gradients, t);
     gradients.iter().map(|gradient| gradient.loss).sum()
 }
 
@@ -366,39 +335,27 @@ fn n_shards(shape: &Shape, n_rows: usize, n_threads: usize) -> usize {
 }
 
 /// One update of every parameter, shared between the threads where there are many.
-fn descend(
-    recipe: &Recipe,
-    backend: Backend,
-    team: &Team,
-    state: &mut State,
-    gradients: &[Gradient],
-    rate: f64,
-) {
-    let [of_scale, of_weights, of_biases] = recipe.rate_factors.map(|factor| (rate * factor) as f32);
+fn descend(recipe: &Recipe, team: &Team, state: &mut State, gradients: &[Gradient], t: f64) {
+    let rate = recipe.learning_rate * recipe.schedule.factor(t);
+    let decay = recipe.weight_decay * recipe.regularization.factor(t);
     let number = state.position.step + 1;
-    let plain = |rate: f32| Step { rate, decay: 0.0, number };
-    let decayed = Step { rate: of_weights, decay: of_weights * recipe.weight_decay as f32, number };
-    let sizes = recipe.shape.layers();
-    let mut weights: Vec<Vec<f32>> = std::mem::take(&mut state.parameters.weights)
-        .into_iter()
-        .map(crate::model::device::Matrix::into_vec)
-        .collect();
+    // The matrices become plain arrays for the update; on `flex` they move.
+    let backend = state.network.backend;
+    let layers = std::mem::take(&mut state.network.layers);
+    let scale = state.network.scale.take();
+    let embedding = state.network.embedding.take();
+    let taken = Ready { shape: recipe.shape.clone(), backend, embedding, scale, layers };
+    let mut network = taken.into_network();
 
     let n_parts = if recipe.shape.n_parameters() < SHARED_WORK / 50 { 1 } else { team.len() };
     let mut parts: Vec<Vec<Stretch>> = (0..n_parts).map(|_| Vec::new()).collect();
-    let mut arrays: Vec<Array> = Vec::with_capacity(2 * sizes.len() + 1);
-    if let Some(scale) = &mut state.parameters.scale {
-        let own = gradients.iter().filter_map(|gradient| gradient.scale.as_deref());
-        arrays.push((plain(of_scale), scale, own.collect()));
-    }
-    for (index, (weight, bias)) in weights.iter_mut().zip(&mut state.parameters.biases).enumerate() {
-        let own =
-            |of: fn(&Gradient) -> &Vec<Vec<f32>>| gradients.iter().map(|g| of(g)[index].as_slice()).collect();
-        arrays.push((decayed, weight, own(|gradient| &gradient.weights)));
-        arrays.push((plain(of_biases), bias, own(|gradient| &gradient.biases)));
-    }
-    for ((step, parameters, gradients), moments) in arrays.into_iter().zip(&mut state.moments) {
-        cut(step, parameters, moments, &gradients, &mut parts);
+    let arrays = network.arrays.iter_mut().zip(&mut state.moments).zip(recipe.shape.arrays());
+    for (index, ((values, moments), array)) in arrays.enumerate() {
+        let rate = rate * recipe.rate_factors.of(array.role);
+        let decay = if array.role == Role::Weight { rate * decay } else { 0.0 };
+        let step = Step { rate: rate as f32, decay: decay as f32, number };
+        let own: Vec<&[f32]> = gradients.iter().map(|gradient| gradient.arrays[index].as_slice()).collect();
+        cut(step, values, moments, &own, &mut parts);
     }
     let parts: Vec<Mutex<Vec<Stretch>>> = parts.into_iter().map(Mutex::new).collect();
     team.each(n_parts, |part| {
@@ -406,15 +363,8 @@ fn descend(
         stretches.into_iter().for_each(|stretch| update(&recipe.rule, stretch));
     });
     drop(parts);
-    state.parameters.weights = weights
-        .into_iter()
-        .zip(sizes)
-        .map(|(weight, (inputs, outputs))| backend.matrix(weight, inputs, outputs))
-        .collect();
+    state.network = network.ready(backend);
 }
-
-/// One array of parameters with its step and the parts of its gradient.
-type Array<'a> = (Step, &'a mut [f32], Vec<&'a [f32]>);
 
 /// Cuts one array into a stretch for each part.
 fn cut<'a>(
@@ -449,18 +399,12 @@ fn cut<'a>(
 ///
 /// The score of classes is their cross-entropy; that of numbers is the root mean square error in
 /// standard deviations, averaged over the targets, so that no target decides by its unit.
-fn evaluate(
-    recipe: &Recipe,
-    validation: &Part,
-    backend: Backend,
-    team: &Team,
-    parameters: &Parameters,
-) -> (f64, f64) {
+fn evaluate(network: &Ready, validation: &Part, team: &Team) -> (f64, f64) {
     if validation.features.is_empty() {
         return (0.0, 0.0); // The epoch is already chosen.
     }
-    let outputs = forward(&recipe.shape, &validation.features, backend, team, parameters);
-    let width = recipe.shape.outputs;
+    let outputs = forward(network, &validation.features, team);
+    let width = network.shape.outputs;
     let loss = mean_loss(&outputs, &validation.truth.as_truth(), width);
     match &validation.truth {
         OwnedTruth::Classes(_) => (loss, loss),
@@ -479,20 +423,13 @@ fn evaluate(
 }
 
 /// The outputs for `features`, `[n, inputs]`, shared between the threads.
-pub fn forward(
-    shape: &Shape,
-    features: &[f32],
-    backend: Backend,
-    team: &Team,
-    parameters: &Parameters,
-) -> Vec<f32> {
-    let Parameters { scale, weights, biases } = parameters.clone();
-    let ready = Ready::assemble(shape, scale, weights, biases, backend);
-    let n = features.len() / shape.inputs;
-    let shards = n_shards(shape, n, team.len());
+pub fn forward(network: &Ready, features: &[f32], team: &Team) -> Vec<f32> {
+    let inputs = network.shape.inputs;
+    let n = features.len() / inputs;
+    let shards = n_shards(&network.shape, n, team.len());
     let parts = team.each(shards, |shard| {
         let rows = shard * n / shards..(shard + 1) * n / shards;
-        ready.forward(&features[rows.start * shape.inputs..rows.end * shape.inputs])
+        network.forward(&features[rows.start * inputs..rows.end * inputs])
     });
     parts.concat()
 }

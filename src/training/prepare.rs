@@ -370,9 +370,9 @@ impl Prepared<'_> {
         n_missing
     }
 
-    /// Fits encoder and target scales on `rows`.
-    pub fn member(&self, inputs: &[Input], rows: &[usize]) -> Result<Member, TrainError> {
-        let encoder = Encoder::fit(self.table, inputs, rows)
+    /// Fits encoder and target scales on `rows`, which are some of `all`, the rows of all networks.
+    pub fn member(&self, inputs: &[Input], all: &[usize], rows: &[usize]) -> Result<Member, TrainError> {
+        let encoder = Encoder::fit(self.table, inputs, all, rows)
             .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
         Ok(Member { encoder, target_scales: self.truth.scales(rows) })
     }

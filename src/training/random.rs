@@ -55,6 +55,16 @@ pub fn uniform(rng: &mut Xoshiro256PlusPlus, bound: f32) -> f32 {
     (rng.random::<f32>() * 2.0 - 1.0) * bound
 }
 
+/// One draw from the exponential distribution with mean 1.
+pub fn exponential(rng: &mut Xoshiro256PlusPlus) -> f32 {
+    -(1.0 - rng.random::<f32>()).ln()
+}
+
+/// One of 0 to `n` - 1, each as likely.
+pub fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
+    rng.random_range(0..n)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

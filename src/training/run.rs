@@ -1,15 +1,13 @@
 //! One training from beginning to end.
 
 use super::card::{self, Scores};
-use super::checkpoint;
-use super::event::{Event, Stop, StopReason};
-use super::fit::{Fitted, Moment, OwnedTruth, Part, Recipe, State, fit};
+use super::ensemble::{Ensemble, FittedNetworks};
+use super::event::{Event, Stop};
 use super::importance::importance;
-use super::optimizer::Rule;
 use super::prepare::{Prepared, TruthColumns, prepare};
-use super::schedule::Schedule;
-use super::spec::{Architecture, Spec};
-use super::split::{Fold, Rows, Split, split};
+use super::recipe::shape;
+use super::spec::Spec;
+use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::Warning;
@@ -20,10 +18,6 @@ use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
 use crate::model::network::{Network, Shape};
 use crate::model::{Model, answers, combine, file, in_units};
 use serde_json::{Map, Value, json};
-use std::time::Instant;
-
-/// Progress is told at most this often within an epoch.
-const PROGRESS_S: f64 = 0.5;
 
 /// As [`train`](super::train), on the leading thread of `team`.
 pub(super) fn run(
@@ -44,9 +38,13 @@ pub(super) fn run(
     warnings.extend(noticed);
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
 
-    let members: Vec<Member> =
-        split.folds.iter().map(|fold| prepared.member(&inputs, &fold.training)).collect::<Result<_, _>>()?;
-    let shape = shape(spec, members[0].encoder.width(), prepared.truth.width());
+    let all = fitting_rows(&split);
+    let members: Vec<Member> = split
+        .folds
+        .iter()
+        .map(|fold| prepared.member(&inputs, &all, &fold.training))
+        .collect::<Result<_, _>>()?;
+    let shape = shape(spec, &members[0].encoder, prepared.truth.width());
     observe(Event::Message(format!(
         "{} rows to fit, {} to choose the epoch, {} to test; {} inputs become {} features; {} weights",
         split.folds[0].training.len(),
@@ -56,9 +54,11 @@ pub(super) fn run(
         shape.inputs,
         shape.n_parameters()
     )));
-    let mut session =
+    let ensemble =
+        Ensemble { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
+    let fitted = ensemble.fit(&split, resume, observe, stop)?;
+    let session =
         Session { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
-    let fitted = session.fit_all(&split, resume, observe, stop)?;
     session.finish(&split, fitted, warnings, observe)
 }
 
@@ -72,38 +72,6 @@ fn fitting_rows(split: &Split) -> Vec<usize> {
     rows
 }
 
-fn shape(spec: &Spec, inputs: usize, outputs: usize) -> Shape {
-    let realmlp = spec.architecture == Architecture::RealmlpTdS;
-    Shape {
-        inputs,
-        hidden: spec.hidden_layers.clone(),
-        outputs,
-        activation: spec.activation,
-        scaling_layer: realmlp,
-        ntk: realmlp,
-    }
-}
-
-fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
-    let realmlp = spec.architecture == Architecture::RealmlpTdS;
-    Recipe {
-        shape: shape.clone(),
-        rule: Rule { optimizer: spec.optimizer, beta2: if realmlp { 0.95 } else { 0.999 } },
-        schedule: if realmlp { Schedule::CosLog4 } else { Schedule::Constant },
-        learning_rate: spec.learning_rate,
-        rate_factors: if realmlp { [6.0, 1.0, 0.1] } else { [1.0; 3] },
-        weight_decay: spec.weight_decay,
-        dropout: spec.dropout,
-        epochs: spec.epochs,
-        batch_size: spec.batch_size,
-        patience: spec.early_stopping.map(|stopping| stopping.patience),
-        seed: spec.seed,
-        fold: index as u32,
-        time_limit_s: None,
-        take_epoch: None,
-    }
-}
-
 /// What stays the same from the first network to the card.
 struct Session<'a> {
     prepared: &'a Prepared<'a>,
@@ -114,151 +82,9 @@ struct Session<'a> {
     team: &'a Team,
 }
 
-/// The networks that chose their epochs, and, where asked for, those trained again on all rows.
-struct FittedNetworks {
-    chosen: Vec<Fitted>,
-    refitted: Vec<Fitted>,
-}
-
 impl Session<'_> {
     fn spec(&self) -> &Spec {
         self.prepared.spec
-    }
-
-    /// Tells the checkpoints of this training from all others.
-    fn fingerprint(&self) -> String {
-        let spec = serde_json::to_string(self.spec()).expect("settings have only string keys");
-        format!("{spec} {} rows {:?}", self.prepared.table.n_rows(), self.compute.backend)
-    }
-
-    fn fit_all(
-        &mut self,
-        split: &Split,
-        resume: Option<&[u8]>,
-        observe: &mut (dyn FnMut(Event) + Send),
-        stop: &Stop,
-    ) -> Result<FittedNetworks, TrainError> {
-        let n_folds = split.folds.len();
-        let total = n_folds * if self.spec().refit { 2 } else { 1 };
-        let (mut finished, mut current) = self.resumed(resume, observe);
-        let empty = match &self.prepared.truth {
-            TruthColumns::Numbers(_) => OwnedTruth::Numbers(Vec::new()),
-            TruthColumns::Classes { .. } => OwnedTruth::Classes(Vec::new()),
-        };
-        for index in finished.len()..total {
-            let member = &self.members[index % n_folds];
-            let mut recipe = recipe(self.spec(), self.shape, index);
-            let used: f64 = finished.iter().map(|fitted| fitted.elapsed_s).sum();
-            recipe.time_limit_s =
-                self.spec().time_limit_s.map(|limit| (limit - used).max(0.0) / (total - index) as f64);
-            let (training, validation) = if index < n_folds {
-                let Fold { training, validation } = &split.folds[index];
-                (
-                    self.prepared.part(self.inputs, member, training),
-                    self.prepared.part(self.inputs, member, validation),
-                )
-            } else {
-                recipe.take_epoch = Some(finished[index - n_folds].best.epoch);
-                recipe.patience = None;
-                let all = self.prepared.part(self.inputs, member, &self.prepared.usable);
-                (all, Part { features: Vec::new(), truth: empty.clone() })
-            };
-            let state = current.take().unwrap_or_else(|| State::initial(&recipe, self.compute.backend));
-            let fitted = self.fit_one(
-                &recipe,
-                (index, total),
-                &training,
-                &validation,
-                state,
-                &finished,
-                observe,
-                stop,
-            )?;
-            observe(Event::Message(format!(
-                "network {} of {total}: epoch {} of {} is the best after {:.1} s",
-                index + 1,
-                fitted.best.epoch,
-                fitted.epochs,
-                fitted.elapsed_s
-            )));
-            finished.push(fitted);
-        }
-        let refitted = finished.split_off(n_folds);
-        Ok(FittedNetworks { chosen: finished, refitted })
-    }
-
-    fn resumed(
-        &self,
-        resume: Option<&[u8]>,
-        observe: &mut (dyn FnMut(Event) + Send),
-    ) -> (Vec<Fitted>, Option<State>) {
-        let Some(bytes) = resume else { return (Vec::new(), None) };
-        let recipe = recipe(self.spec(), self.shape, 0);
-        match checkpoint::from_bytes(bytes, &self.fingerprint(), &recipe, self.compute.backend) {
-            Ok(checkpoint) => {
-                let step = checkpoint.current.as_ref().map_or(0, |state| state.position.step);
-                let done = checkpoint.finished.len();
-                observe(Event::Message(format!("resumed after {done} networks and {step} steps")));
-                (checkpoint.finished, checkpoint.current)
-            }
-            Err(error) => {
-                observe(Event::Message(format!("the checkpoint cannot be used ({error}); starting again")));
-                (Vec::new(), None)
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a struct of these would be built in one place only")]
-    fn fit_one(
-        &self,
-        recipe: &Recipe,
-        (index, total): (usize, usize),
-        training: &Part,
-        validation: &Part,
-        state: State,
-        finished: &[Fitted],
-        observe: &mut (dyn FnMut(Event) + Send),
-        stop: &Stop,
-    ) -> Result<Fitted, TrainError> {
-        let fingerprint = self.fingerprint();
-        let started = Instant::now();
-        let (mut kept_at, mut told_at) = (Instant::now(), None::<Instant>);
-        let mut first_fraction = None;
-        let mut tell = |moment: Moment| match moment {
-            Moment::Epoch(score) => {
-                told_at = None;
-                observe(Event::Epoch(score));
-            }
-            Moment::Step { fraction, epoch, state } => {
-                let begun = *first_fraction.get_or_insert(fraction);
-                if told_at.is_none_or(|at| at.elapsed().as_secs_f64() >= PROGRESS_S) {
-                    told_at = Some(Instant::now());
-                    let part =
-                        if total > 1 { format!("network {} of {total}, ", index + 1) } else { String::new() };
-                    let done = fraction - begun;
-                    let spent_s = started.elapsed().as_secs_f64();
-                    let left = 1.0 - fraction + (total - index - 1) as f64;
-                    // Below this the start-up noise would be multiplied.
-                    let eta_s = (done > 0.01 || spent_s > 3.0).then(|| spent_s / done.max(1e-9) * left);
-                    let limit_s = recipe.time_limit_s.map(|limit| (limit - spent_s).max(0.0));
-                    observe(Event::Progress {
-                        fraction: (index as f64 + fraction) / total as f64,
-                        message: format!("{part}epoch {epoch} of {}", recipe.epochs),
-                        eta_s: match (eta_s, limit_s) {
-                            (Some(eta), Some(limit)) => Some(eta.min(limit)),
-                            (eta, _) => eta,
-                        },
-                    });
-                }
-                let due = kept_at.elapsed().as_secs_f64() >= self.compute.checkpoint_s;
-                if due || stop.requested() == Some(StopReason::Shutdown) {
-                    kept_at = Instant::now();
-                    let bytes = checkpoint::to_bytes(&fingerprint, self.shape, finished, Some(state));
-                    observe(Event::Checkpoint(bytes));
-                }
-            }
-        };
-        fit(recipe, training, validation, self.compute.backend, self.team, state, &mut tell, stop)
     }
 
     /// What a network answers to `rows`, in units or logits: `[rows, outputs]`.
@@ -405,7 +231,8 @@ mod tests {
     use crate::dataset::Table;
     use crate::model::{Backend, Cell, PredictOptions, TargetPrediction};
     use crate::training::test_data::{describe, waves};
-    use crate::training::{Limits, TrainRequest, check, train};
+    use crate::training::{Limits, StopReason, TrainRequest, check, train};
+    use std::time::Instant;
 
     const COMPUTE: Compute = Compute { backend: Backend::Flex, threads: 2, checkpoint_s: 1e9 };
 
@@ -479,6 +306,16 @@ mod tests {
         assert_eq!(bytes(request.clone()), first);
         request["seed"] = json!(43);
         assert_ne!(bytes(request), first);
+    }
+
+    #[test]
+    fn folds_give_the_same_model_on_any_number_of_threads() {
+        let table = waves();
+        let mut request = small("y");
+        request["epochs"] = json!(4);
+        request["validation"] = json!({"folds": 3});
+        let bytes = |threads| run_on(&table, request.clone(), &Compute { threads, ..COMPUTE }).unwrap().bytes;
+        assert_eq!(bytes(2), bytes(3));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Learning rates over the course of a training.
+//! Learning rate and regularisation over the course of a training.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes from the first step to the last.
+/// How a rate changes from the first step to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -11,6 +11,8 @@ pub enum Schedule {
     /// Four cosine waves of growing length, as `RealMLP` uses: the rate is low often, so the best
     /// epoch can be caught at many lengths of training.
     CosLog4,
+    /// The base rate for the first half, then half a cosine wave down to 0.
+    FlatCos,
 }
 
 impl Schedule {
@@ -18,6 +20,8 @@ impl Schedule {
     pub fn factor(self, t: f64) -> f64 {
         match self {
             Self::Constant => 1.0,
+            Self::FlatCos if t <= 0.5 => 1.0,
+            Self::FlatCos => 0.5 * (1.0 + (std::f64::consts::PI * (2.0 * t - 1.0)).cos()),
             Self::CosLog4 => 0.5 * (1.0 - (std::f64::consts::TAU * (1.0 + 15.0 * t).log2()).cos()),
         }
     }
@@ -26,6 +30,13 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flatcos_stays_and_then_falls_to_zero() {
+        let at = |t| Schedule::FlatCos.factor(t);
+        assert_eq!((at(0.0), at(0.5)), (1.0, 1.0));
+        assert!((at(0.75) - 0.5).abs() < 1e-12 && at(1.0).abs() < 1e-12);
+    }
 
     #[test]
     fn coslog4_touches_zero_five_times_and_one_four_times() {

@@ -20,9 +20,9 @@ pub struct TrainRequest {
     pub exclude: Option<Vec<String>>,
     /// `auto`, `regression` or `classification`.
     pub task: Option<String>,
-    /// `fast`: one network.
+    /// `fast`: one network; `balanced`: one per fold, whose mean answers.
     pub preset: Option<String>,
-    /// `auto`, `realmlp_td_s` or `mlp`.
+    /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     pub architecture: Option<String>,
     /// Units of each hidden layer.
     pub hidden_layers: Option<Vec<i64>>,
@@ -93,7 +93,7 @@ pub struct Spec {
     pub features: Vec<String>,
     /// Numbers or classes.
     pub task: Task,
-    /// One network, or folds.
+    /// How much effort is made.
     pub preset: Preset,
     /// Which recipe.
     pub architecture: Architecture,
@@ -137,16 +137,27 @@ pub struct Spec {
 pub enum Preset {
     /// One network.
     Fast,
+    /// One network per fold; their mean answers.
+    Balanced,
 }
 
 /// A recipe for a network and its training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
+    /// `RealMLP` in full (Holzmüller et al. 2024).
+    RealmlpTd,
     /// The simplified `RealMLP` (Holzmüller et al. 2024).
     RealmlpTdS,
     /// A plain multi-layer perceptron with every setting open.
     Mlp,
+}
+
+impl Architecture {
+    /// Whether it is one of the `RealMLP` recipes.
+    pub fn is_realmlp(self) -> bool {
+        self != Self::Mlp
+    }
 }
 
 /// How gradients become steps.

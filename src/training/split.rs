@@ -186,6 +186,7 @@ mod tests {
         let request = TrainRequest {
             target: Some("label".to_owned()),
             validation: Some(validation),
+            preset: Some("fast".to_owned()),
             ..TrainRequest::default()
         };
         let limits = crate::training::Limits::default();

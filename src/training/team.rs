@@ -26,9 +26,14 @@ impl Team {
         Ok(Self { pools })
     }
 
+    /// The thread that calls, by itself.
+    pub fn alone() -> Self {
+        Self { pools: Vec::new() }
+    }
+
     /// Number of threads.
     pub fn len(&self) -> usize {
-        self.pools.len()
+        self.pools.len().max(1)
     }
 
     /// Never: a team has at least its leader.
@@ -38,14 +43,17 @@ impl Team {
 
     /// Runs `work` on the leading thread. Everything below must be called from inside.
     pub fn lead<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pools[0].install(work)
+        match self.pools.first() {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
     }
 
     /// Runs `task` for 0 to `n` - 1 at the same time and returns the results in that order; the
     /// leading thread takes the last one. `n` is at most [`len`](Self::len).
     pub fn each<R: Send>(&self, n: usize, task: impl Fn(usize) -> R + Sync) -> Vec<R> {
         let mut results: Vec<Option<R>> = (0..n).map(|_| None).collect();
-        share(&self.pools[1..], &mut results, 0, &task);
+        share(self.pools.get(1..).unwrap_or_default(), &mut results, 0, &task);
         results.into_iter().flatten().collect()
     }
 }

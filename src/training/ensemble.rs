@@ -1,0 +1,283 @@
+//! The networks of a training, several at a time.
+//!
+//! One network has all the threads, which share large batches. Several networks have one thread each:
+//! for networks this small, that keeps every core busy where one network on all of them would wait.
+//!
+//! ```text
+//! networks 0 .. k         fitted on the folds, each choosing its epoch
+//! networks k .. 2 k       with refit: fitted on all rows for as many epochs
+//! ```
+
+use super::checkpoint::{self, Slot};
+use super::event::{Event, Stop, StopReason};
+use super::fit::{Fitted, Moment, OwnedTruth, Part, Recipe, State, fit};
+use super::prepare::{Prepared, TruthColumns};
+use super::recipe::recipe;
+use super::split::Split;
+use super::team::Team;
+use super::{Compute, TrainError};
+use crate::model::input::Input;
+use crate::model::manifest::Member;
+use crate::model::network::Shape;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Progress is told at most this often within an epoch.
+const PROGRESS_S: f64 = 0.5;
+
+/// What the networks are fitted with.
+pub(super) struct Ensemble<'a> {
+    pub(super) prepared: &'a Prepared<'a>,
+    pub(super) inputs: &'a [Input],
+    pub(super) members: &'a [Member],
+    pub(super) shape: &'a Shape,
+    pub(super) compute: &'a Compute,
+    pub(super) team: &'a Team,
+}
+
+/// The networks that chose their epochs, and, where asked for, those trained again on all rows.
+pub(super) struct FittedNetworks {
+    pub(super) chosen: Vec<Fitted>,
+    pub(super) refitted: Vec<Fitted>,
+}
+
+/// What the networks in training share: where each stands, and the way to tell it.
+struct Board<'a> {
+    slots: Vec<Slot>,
+    /// The share of its steps that each network has done.
+    fractions: Vec<f64>,
+    told_at: Option<Instant>,
+    started: Instant,
+    /// The mean of `fractions` at the start of this attempt.
+    begun: f64,
+    observe: &'a mut (dyn FnMut(Event) + Send),
+}
+
+impl Board<'_> {
+    fn tell_progress(&mut self, epoch: usize, epochs: usize, limit_s: Option<f64>) {
+        if self.told_at.is_some_and(|at| at.elapsed().as_secs_f64() < PROGRESS_S) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let total = self.slots.len();
+        let done = self.slots.iter().filter(|slot| matches!(slot, Slot::Finished(_))).count();
+        let part = if total > 1 { format!("{done} of {total} networks done, ") } else { String::new() };
+        let fraction = self.fraction();
+        let gained = fraction - self.begun;
+        let spent_s = self.started.elapsed().as_secs_f64();
+        // Below this the start-up noise would be multiplied.
+        let steady = gained * total as f64 > 0.01 || spent_s > 3.0;
+        let eta_s = steady.then(|| spent_s / gained.max(1e-9) * (1.0 - fraction));
+        let limit_s = limit_s.map(|limit| (limit - spent_s).max(0.0));
+        let eta_s = match (eta_s, limit_s) {
+            (Some(eta), Some(limit)) => Some(eta.min(limit)),
+            (eta, _) => eta,
+        };
+        let message = format!("{part}epoch {epoch} of {epochs}");
+        (self.observe)(Event::Progress { fraction, message, eta_s });
+    }
+
+    fn fraction(&self) -> f64 {
+        self.fractions.iter().sum::<f64>() / self.fractions.len() as f64
+    }
+}
+
+impl Ensemble<'_> {
+    /// Tells the checkpoints of this training from all others.
+    fn fingerprint(&self) -> String {
+        let spec = serde_json::to_string(self.prepared.spec).expect("settings have only string keys");
+        format!("{spec} {} rows {:?}", self.prepared.table.n_rows(), self.compute.backend)
+    }
+
+    /// Fits all networks, from `resume` on where it is a checkpoint of this training.
+    pub(super) fn fit(
+        &self,
+        split: &Split,
+        resume: Option<&[u8]>,
+        observe: &mut (dyn FnMut(Event) + Send),
+        stop: &Stop,
+    ) -> Result<FittedNetworks, TrainError> {
+        let n_folds = split.folds.len();
+        let total = n_folds * if self.prepared.spec.refit { 2 } else { 1 };
+        let slots = self.resumed(resume, total, observe);
+        let fractions =
+            slots.iter().map(|slot| if let Slot::Finished(_) = slot { 1.0 } else { 0.0 }).collect();
+        let mut board =
+            Board { slots, fractions, told_at: None, started: Instant::now(), begun: 0.0, observe };
+        board.begun = board.fraction();
+        let board = Mutex::new(board);
+        self.fit_range(0..n_folds, split, &board, stop)?;
+        self.fit_range(n_folds..total, split, &board, stop)?;
+        let slots = board.into_inner().expect("no network in training has panicked").slots;
+        let mut finished = slots.into_iter().filter_map(|slot| match slot {
+            Slot::Finished(fitted) => Some(fitted),
+            _ => None,
+        });
+        let chosen = finished.by_ref().take(n_folds).collect();
+        Ok(FittedNetworks { chosen, refitted: finished.collect() })
+    }
+
+    fn resumed(
+        &self,
+        resume: Option<&[u8]>,
+        total: usize,
+        observe: &mut (dyn FnMut(Event) + Send),
+    ) -> Vec<Slot> {
+        let fresh = || std::iter::repeat_with(Slot::default).take(total).collect();
+        let Some(bytes) = resume else { return fresh() };
+        let rule = recipe(self.prepared.spec, self.shape, 0).rule;
+        let backend = self.compute.backend;
+        match checkpoint::from_bytes(bytes, &self.fingerprint(), self.shape, &rule, backend) {
+            Ok(slots) if slots.len() == total => {
+                let done = slots.iter().filter(|slot| matches!(slot, Slot::Finished(_))).count();
+                let steps =
+                    slots.iter().map(|slot| if let Slot::Running(s) = slot { s.position.step } else { 0 });
+                let steps: u64 = steps.sum();
+                observe(Event::Message(format!("resumed after {done} networks and {steps} steps")));
+                slots
+            }
+            Ok(_) => fresh(),
+            Err(error) => {
+                observe(Event::Message(format!("the checkpoint cannot be used ({error}); starting again")));
+                fresh()
+            }
+        }
+    }
+
+    /// Fits the networks of `range`, as many at a time as there are threads.
+    fn fit_range(
+        &self,
+        range: std::ops::Range<usize>,
+        split: &Split,
+        board: &Mutex<Board>,
+        stop: &Stop,
+    ) -> Result<(), TrainError> {
+        let lanes = self.team.len().min(range.len());
+        if range.len() <= 1 {
+            for index in range {
+                self.fit_one(index, 1, split, board, stop, self.team)?;
+            }
+            return Ok(());
+        }
+        let next = AtomicUsize::new(range.start);
+        let alone = Team::alone();
+        let outcomes = self.team.each(lanes, |_| {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= range.end {
+                    return Ok(());
+                }
+                self.fit_one(index, lanes, split, board, stop, &alone)?;
+            }
+        });
+        outcomes.into_iter().collect()
+    }
+
+    fn fit_one(
+        &self,
+        index: usize,
+        lanes: usize,
+        split: &Split,
+        board: &Mutex<Board>,
+        stop: &Stop,
+        team: &Team,
+    ) -> Result<(), TrainError> {
+        let n_folds = split.folds.len();
+        let member = &self.members[index % n_folds];
+        let mut recipe = recipe(self.prepared.spec, self.shape, index);
+        let locked = || board.lock().expect("no network in training has panicked");
+        let (slot, finished) = {
+            let mut board = locked();
+            let finished: Vec<(f64, usize)> = board
+                .slots
+                .iter()
+                .map(|slot| match slot {
+                    Slot::Finished(fitted) => (fitted.elapsed_s, fitted.best.epoch),
+                    Slot::Running(state) => (state.position.elapsed_s, 0),
+                    Slot::Waiting => (0.0, 0),
+                })
+                .collect();
+            // What is taken out here stays on the board until the next checkpoint.
+            let slot = match &mut board.slots[index] {
+                Slot::Running(state) => Slot::Running(state.clone()),
+                other => std::mem::take(other),
+            };
+            (slot, finished)
+        };
+        if let Slot::Finished(fitted) = slot {
+            locked().slots[index] = Slot::Finished(fitted);
+            return Ok(());
+        }
+        recipe.time_limit_s = self.prepared.spec.time_limit_s.map(|limit| {
+            // Each round of networks has its share of what the rounds before it have left.
+            let others = finished.iter().enumerate().filter(|(other, _)| *other < index / lanes * lanes);
+            let used: f64 = others.map(|(_, (elapsed_s, _))| elapsed_s).sum::<f64>() / lanes as f64;
+            let rounds = (finished.len() - index).div_ceil(lanes).max(1);
+            (limit - used).max(0.0) / rounds as f64
+        });
+        let (training, validation) = if index < n_folds {
+            let fold = &split.folds[index];
+            (
+                self.prepared.part(self.inputs, member, &fold.training),
+                self.prepared.part(self.inputs, member, &fold.validation),
+            )
+        } else {
+            recipe.take_epoch = Some(finished[index - n_folds].1);
+            recipe.patience = None;
+            let truth = match &self.prepared.truth {
+                TruthColumns::Numbers(_) => OwnedTruth::Numbers(Vec::new()),
+                TruthColumns::Classes { .. } => OwnedTruth::Classes(Vec::new()),
+            };
+            let all = self.prepared.part(self.inputs, member, &self.prepared.usable);
+            (all, Part { features: Vec::new(), truth })
+        };
+        let state = match slot {
+            Slot::Running(state) => *state,
+            _ => State::initial(&recipe, &training, self.compute.backend),
+        };
+        let mut tell = self.teller(&recipe, index, board, stop);
+        let fitted = fit(&recipe, &training, &validation, team, state, &mut tell, stop)?;
+        let mut board = locked();
+        let total = board.slots.len();
+        (board.observe)(Event::Message(format!(
+            "network {} of {total}: epoch {} of {} is the best after {:.1} s",
+            index + 1,
+            fitted.best.epoch,
+            fitted.epochs,
+            fitted.elapsed_s
+        )));
+        board.fractions[index] = 1.0;
+        board.slots[index] = Slot::Finished(fitted);
+        Ok(())
+    }
+
+    /// What network `index` does after its steps and epochs.
+    fn teller(&self, recipe: &Recipe, index: usize, board: &Mutex<Board>, stop: &Stop) -> impl FnMut(Moment) {
+        let mut kept_at = Instant::now();
+        let mut looked_at = None::<Instant>;
+        move |moment| match moment {
+            Moment::Epoch(score) => {
+                looked_at = None;
+                let mut board = board.lock().expect("no network in training has panicked");
+                (board.observe)(Event::Epoch(score));
+            }
+            Moment::Step { fraction, epoch, state } => {
+                if looked_at.is_none_or(|at| at.elapsed().as_secs_f64() >= PROGRESS_S) {
+                    looked_at = Some(Instant::now());
+                    let mut board = board.lock().expect("no network in training has panicked");
+                    board.fractions[index] = fraction;
+                    board.tell_progress(epoch, recipe.epochs, self.prepared.spec.time_limit_s);
+                }
+                let due = kept_at.elapsed().as_secs_f64() >= self.compute.checkpoint_s;
+                if due || stop.requested() == Some(StopReason::Shutdown) {
+                    kept_at = Instant::now();
+                    let mut board = board.lock().expect("no network in training has panicked");
+                    board.slots[index] = Slot::Running(Box::new(state.clone()));
+                    let bytes = checkpoint::to_bytes(&self.fingerprint(), self.shape, &board.slots);
+                    (board.observe)(Event::Checkpoint(bytes));
+                }
+            }
+        }
+    }
+}

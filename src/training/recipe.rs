@@ -1,0 +1,115 @@
+//! From settings to the recipe of one network.
+
+use super::fit::{RateFactors, Recipe};
+use super::initial::Initial;
+use super::optimizer::Rule;
+use super::schedule::Schedule;
+use super::spec::{Architecture, Spec};
+use crate::model::activation::Activation;
+use crate::model::encoder::Encoder;
+use crate::model::manifest::Task;
+use crate::model::network::Shape;
+
+/// What an architecture takes where a request says nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defaults {
+    /// Units of each hidden layer.
+    pub hidden_layers: Vec<usize>,
+    /// After each hidden layer.
+    pub activation: Activation,
+    /// Base learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Share of hidden units switched off in each step.
+    pub dropout: f64,
+    /// Epochs without a better score before stopping.
+    pub patience: Option<usize>,
+}
+
+impl Defaults {
+    /// The defaults of `architecture` for `task`.
+    pub fn of(architecture: Architecture, task: Task) -> Self {
+        let hidden_layers = vec![256, 256, 256];
+        let (activation, learning_rate) = match (architecture, task) {
+            (Architecture::Mlp, _) => (Activation::Relu, 0.001),
+            (_, Task::Classification) => (Activation::Selu, 0.04),
+            (Architecture::RealmlpTd, Task::Regression) => (Activation::Mish, 0.2),
+            (Architecture::RealmlpTdS, Task::Regression) => (Activation::Mish, 0.07),
+        };
+        let (weight_decay, dropout) =
+            if architecture == Architecture::RealmlpTd { (0.02, 0.15) } else { (0.0, 0.0) };
+        let patience = (architecture == Architecture::Mlp).then_some(20);
+        Self { hidden_layers, activation, learning_rate, weight_decay, dropout, patience }
+    }
+}
+
+impl Defaults {
+    /// Rows per step for a network that is fitted on `n` rows: small tables need many small steps, large
+    /// ones are learned well by fewer and larger ones, which cost less per row.
+    pub fn batch_size(n: usize) -> usize {
+        match n {
+            0..=1_024 => 64,
+            1_025..=8_192 => 128,
+            8_193..=30_000 => 256,
+            30_001..=100_000 => 512,
+            _ => 1024,
+        }
+    }
+
+    /// Passes over `n` rows: fewer where there are many rows, since the number of steps is what counts.
+    pub fn epochs(n: usize) -> usize {
+        const ALL: f64 = 256.0;
+        const MANY: f64 = 20_000.0;
+        (ALL * (MANY / n.max(1) as f64).sqrt().min(1.0)) as usize
+    }
+}
+
+/// The shape of each network of a training.
+pub fn shape(spec: &Spec, encoder: &Encoder, outputs: usize) -> Shape {
+    let full = spec.architecture == Architecture::RealmlpTd;
+    Shape {
+        inputs: encoder.width(),
+        embedded: if full { encoder.numeric_features() } else { Vec::new() },
+        hidden: spec.hidden_layers.clone(),
+        outputs,
+        activation: spec.activation,
+        parametric: full,
+        scaling_layer: spec.architecture.is_realmlp(),
+        ntk: spec.architecture.is_realmlp(),
+    }
+}
+
+/// How network `index` of a training with `spec` is fitted.
+pub fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
+    let realmlp = spec.architecture.is_realmlp();
+    Recipe {
+        shape: shape.clone(),
+        rule: Rule { optimizer: spec.optimizer, beta2: if realmlp { 0.95 } else { 0.999 } },
+        initial: match spec.architecture {
+            Architecture::RealmlpTd => Initial::DataDriven,
+            Architecture::RealmlpTdS => Initial::Normal,
+            Architecture::Mlp => Initial::Uniform,
+        },
+        schedule: if realmlp { Schedule::CosLog4 } else { Schedule::Constant },
+        learning_rate: spec.learning_rate,
+        rate_factors: if realmlp {
+            RateFactors { embedding: 0.1, scale: 6.0, bias: 0.1, slope: 0.1 }
+        } else {
+            RateFactors::EQUAL
+        },
+        weight_decay: spec.weight_decay,
+        dropout: spec.dropout,
+        regularization: match spec.architecture {
+            Architecture::RealmlpTd => Schedule::FlatCos,
+            _ => Schedule::Constant,
+        },
+        epochs: spec.epochs,
+        batch_size: spec.batch_size,
+        patience: spec.early_stopping.map(|stopping| stopping.patience),
+        seed: spec.seed,
+        fold: index as u32,
+        time_limit_s: None,
+        take_epoch: None,
+    }
+}
