@@ -119,6 +119,9 @@ fn check(manifest: &Manifest) -> Result<(), &'static str> {
         if !member.encoder.matches(&manifest.inputs) || member.encoder.width() != manifest.shape.inputs {
             return Err("an encoder does not fit the inputs");
         }
+        if !(member.weight.is_finite() && member.weight > 0.0) {
+            return Err("the weight of a network is not a positive number");
+        }
         if member.target_scales.len() != n_numbers {
             return Err("the scales do not fit the targets");
         }

@@ -56,6 +56,13 @@ pub struct Member {
     pub encoder: Encoder,
     /// Mean and standard deviation of each numeric target; the network answers in these terms.
     pub target_scales: Vec<(f64, f64)>,
+    /// How much the network has to say among the others.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// Everything about a model but its weights. Holds no time and no id, so that the same data,

@@ -219,7 +219,9 @@ impl Model {
             }
             in_units(&network.forward(&features), member)
         });
-        combine(&each.collect::<Vec<_>>(), self.manifest.task, self.manifest.shape.outputs)
+        let each: Vec<Vec<f64>> = each.collect();
+        let weights: Vec<f64> = self.manifest.members.iter().map(|member| member.weight).collect();
+        combine(&each, &weights, self.manifest.task, self.manifest.shape.outputs)
     }
 }
 
@@ -234,15 +236,19 @@ pub fn in_units(outputs: &[f32], member: &Member) -> Vec<f64> {
 }
 
 /// One answer from several networks, each as of [`in_units`]: the mean number, or the logarithm of
-/// the mean probability.
-pub fn combine(each: &[Vec<f64>], task: Task, n_outputs: usize) -> Vec<f64> {
+/// the mean probability, where each counts as much as its weight.
+pub fn combine(each: &[Vec<f64>], weights: &[f64], task: Task, n_outputs: usize) -> Vec<f64> {
     if let [only] = each {
         return only.clone();
     }
-    let n = each.len() as f64;
+    let total: f64 = weights.iter().sum();
     let mut mean = vec![0.0; each[0].len()];
-    for outputs in each {
-        let add = |(mean, value): (&mut f64, &f64)| *mean += value / n;
+    for (outputs, weight) in each.iter().zip(weights) {
+        let share = weight / total;
+        if share == 0.0 {
+            continue;
+        }
+        let add = |(mean, value): (&mut f64, &f64)| *mean += share * value;
         match task {
             Task::Regression => mean.iter_mut().zip(outputs).for_each(add),
             Task::Classification => {

@@ -1,6 +1,6 @@
 //! From a request to settings: defaults, ranges, and whether the data allow it.
 
-use super::recipe::Defaults;
+use super::recipe::{Defaults, variants};
 use super::spec::{
     Architecture, Checked, EarlyStopping, Estimate, Optimizer, Preset, SettingError, Spec, SpecError,
     SplitMethod, TrainRequest, Validation,
@@ -18,6 +18,9 @@ pub const MAX_LEVELS: usize = 200;
 
 /// Networks of the balanced preset, each validated on another part of the rows.
 const FOLDS: usize = 5;
+
+/// Seconds that the best preset trains at most where the request does not say.
+const BEST_LIMIT_S: f64 = 540.0;
 
 /// What a training may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,15 +334,19 @@ impl Settings {
             None => defaults.patience,
         }
         .map(|patience| EarlyStopping { patience });
-        let preset = self.choice("/preset", request.preset.as_deref(), Preset::Balanced, "fast, balanced");
+        let preset =
+            self.choice("/preset", request.preset.as_deref(), Preset::Balanced, "fast, balanced, best");
         let validation = self.validation(request, data, task, preset);
         let n_training = n_training_rows(data.rows, &validation);
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let model_name =
             request.model_name.clone().unwrap_or_else(|| format!("{dataset_name}-{}", names.join("-")));
         let model_name = self.name("/model_name", &model_name, request.model_name.is_some());
-        let time_limit_s =
-            request.time_limit_s.map(|limit| self.real("/time_limit_s", Some(limit), 600.0, 1.0, 604_800.0));
+        let default_limit_s = (preset == Preset::Best).then_some(BEST_LIMIT_S);
+        let time_limit_s = request
+            .time_limit_s
+            .map(|limit| self.real("/time_limit_s", Some(limit), 600.0, 1.0, 604_800.0))
+            .or(default_limit_s);
         Spec {
             targets: names.iter().map(|name| (*name).to_owned()).collect(),
             features,
@@ -437,12 +444,12 @@ impl Settings {
         }
         let default_folds = match (preset, method) {
             (Preset::Fast, _) | (_, SplitMethod::Time) => 1,
-            (Preset::Balanced, SplitMethod::Group) => {
+            (_, SplitMethod::Group) => {
                 let group = data.columns.iter().find(|column| Some(&column.name) == wanted.group.as_ref());
                 // Some groups are for the test part, and every fold needs one of its own.
                 group.map_or(FOLDS, |column| (column.distinct as usize * 3 / 5).clamp(1, FOLDS))
             }
-            (Preset::Balanced, _) => FOLDS,
+            (_, _) => FOLDS,
         };
         let folds = self.integer("/validation/folds", wanted.folds, default_folds, 1, 20);
         if method == SplitMethod::Time && folds > 1 {
@@ -545,7 +552,8 @@ fn estimate(spec: &Spec, data: &Description) -> Estimate {
     // Forward and backward cost about 6 operations per weight and row; small steps have a floor.
     let step_s = 3e-5 + 6.0 * n_parameters as f64 * spec.batch_size as f64 / 8e10;
     let steps = (training_rows as f64 / spec.batch_size as f64).max(1.0) * spec.epochs as f64;
-    let train_s = (steps * step_s * spec.validation.folds as f64).min(spec.time_limit_s.unwrap_or(f64::MAX));
+    let n_networks = spec.validation.folds * variants(spec).len();
+    let train_s = (steps * step_s * n_networks as f64).min(spec.time_limit_s.unwrap_or(f64::MAX));
     Estimate { train_s, memory_bytes: memory_bytes as u64, n_parameters: n_parameters as u64 }
 }
 

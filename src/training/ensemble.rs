@@ -4,15 +4,16 @@
 //! for networks this small, that keeps every core busy where one network on all of them would wait.
 //!
 //! ```text
-//! networks 0 .. k         fitted on the folds, each choosing its epoch
-//! networks k .. 2 k       with refit: fitted on all rows for as many epochs
+//! networks 0 .. k         of the first variant, fitted on the folds, each choosing its epoch
+//! networks k .. n         of the other variants likewise, as far as the time limit allows
+//! networks n .. 2 n       with refit: fitted on all rows for as many epochs
 //! ```
 
 use super::checkpoint::{self, Slot};
 use super::event::{Event, Stop, StopReason};
 use super::fit::{Fitted, Moment, OwnedTruth, Part, Recipe, State, fit};
 use super::prepare::{Prepared, TruthColumns};
-use super::recipe::recipe;
+use super::recipe::{recipe, variants};
 use super::split::Split;
 use super::team::Team;
 use super::{Compute, TrainError};
@@ -30,13 +31,15 @@ const PROGRESS_S: f64 = 0.5;
 pub(super) struct Ensemble<'a> {
     pub(super) prepared: &'a Prepared<'a>,
     pub(super) inputs: &'a [Input],
+    /// One per fold.
     pub(super) members: &'a [Member],
     pub(super) shape: &'a Shape,
     pub(super) compute: &'a Compute,
     pub(super) team: &'a Team,
 }
 
-/// The networks that chose their epochs, and, where asked for, those trained again on all rows.
+/// The networks that chose their epochs, those of the folds of one variant after the other, and, where
+/// asked for, the same trained again on all rows.
 pub(super) struct FittedNetworks {
     pub(super) chosen: Vec<Fitted>,
     pub(super) refitted: Vec<Fitted>,
@@ -99,7 +102,8 @@ impl Ensemble<'_> {
         stop: &Stop,
     ) -> Result<FittedNetworks, TrainError> {
         let n_folds = split.folds.len();
-        let total = n_folds * if self.prepared.spec.refit { 2 } else { 1 };
+        let n_networks = n_folds * variants(self.prepared.spec).len();
+        let total = n_networks * if self.prepared.spec.refit { 2 } else { 1 };
         let slots = self.resumed(resume, total, observe);
         let fractions =
             slots.iter().map(|slot| if let Slot::Finished(_) = slot { 1.0 } else { 0.0 }).collect();
@@ -107,15 +111,40 @@ impl Ensemble<'_> {
             Board { slots, fractions, told_at: None, started: Instant::now(), begun: 0.0, observe };
         board.begun = board.fraction();
         let board = Mutex::new(board);
-        self.fit_range(0..n_folds, split, &board, stop)?;
-        self.fit_range(n_folds..total, split, &board, stop)?;
-        let slots = board.into_inner().expect("no network in training has panicked").slots;
-        let mut finished = slots.into_iter().filter_map(|slot| match slot {
-            Slot::Finished(fitted) => Some(fitted),
-            _ => None,
-        });
-        let chosen = finished.by_ref().take(n_folds).collect();
-        Ok(FittedNetworks { chosen, refitted: finished.collect() })
+        let mut n_done = 0;
+        while n_done < n_networks && (n_done == 0 || self.has_time_for_more(n_done, n_folds, &board)) {
+            self.fit_range(n_done..n_done + n_folds, split, &board, stop)?;
+            n_done += n_folds;
+        }
+        if self.prepared.spec.refit {
+            self.fit_range(n_networks..n_networks + n_done, split, &board, stop)?;
+        }
+        let mut slots = board.into_inner().expect("no network in training has panicked").slots;
+        let refits = slots.split_off(n_networks);
+        let finished = |slots: Vec<Slot>| {
+            let fitted = slots.into_iter().filter_map(|slot| match slot {
+                Slot::Finished(fitted) => Some(fitted),
+                _ => None,
+            });
+            fitted.collect()
+        };
+        Ok(FittedNetworks { chosen: finished(slots), refitted: finished(refits) })
+    }
+
+    /// Whether another variant, as slow as the slowest so far, would end before the time limit.
+    fn has_time_for_more(&self, n_done: usize, n_folds: usize, board: &Mutex<Board>) -> bool {
+        let Some(limit_s) = self.prepared.spec.time_limit_s else { return true };
+        let board = board.lock().expect("no network in training has panicked");
+        if !matches!(board.slots[n_done], Slot::Waiting) {
+            return true; // Begun in an earlier attempt.
+        }
+        let seconds: Vec<f64> = board.slots[..n_done]
+            .iter()
+            .map(|slot| if let Slot::Finished(fitted) = slot { fitted.elapsed_s } else { 0.0 })
+            .collect();
+        let lanes = self.team.len().min(n_folds) as f64;
+        let slowest = seconds.chunks(n_folds).map(|variant| variant.iter().sum::<f64>()).fold(0.0, f64::max);
+        (seconds.iter().sum::<f64>() + slowest) / lanes < limit_s
     }
 
     fn resumed(
@@ -155,8 +184,8 @@ impl Ensemble<'_> {
     ) -> Result<(), TrainError> {
         let lanes = self.team.len().min(range.len());
         if range.len() <= 1 {
-            for index in range {
-                self.fit_one(index, 1, split, board, stop, self.team)?;
+            for index in range.clone() {
+                self.fit_one(index, range.end, 1, split, board, stop, self.team)?;
             }
             return Ok(());
         }
@@ -168,15 +197,17 @@ impl Ensemble<'_> {
                 if index >= range.end {
                     return Ok(());
                 }
-                self.fit_one(index, lanes, split, board, stop, &alone)?;
+                self.fit_one(index, range.end, lanes, split, board, stop, &alone)?;
             }
         });
         outcomes.into_iter().collect()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a struct of these would be built in two places only")]
     fn fit_one(
         &self,
         index: usize,
+        end: usize,
         lanes: usize,
         split: &Split,
         board: &Mutex<Board>,
@@ -184,6 +215,7 @@ impl Ensemble<'_> {
         team: &Team,
     ) -> Result<(), TrainError> {
         let n_folds = split.folds.len();
+        let n_networks = n_folds * variants(self.prepared.spec).len();
         let member = &self.members[index % n_folds];
         let mut recipe = recipe(self.prepared.spec, self.shape, index);
         let locked = || board.lock().expect("no network in training has panicked");
@@ -213,17 +245,17 @@ impl Ensemble<'_> {
             // Each round of networks has its share of what the rounds before it have left.
             let others = finished.iter().enumerate().filter(|(other, _)| *other < index / lanes * lanes);
             let used: f64 = others.map(|(_, (elapsed_s, _))| elapsed_s).sum::<f64>() / lanes as f64;
-            let rounds = (finished.len() - index).div_ceil(lanes).max(1);
+            let rounds = (end - index).div_ceil(lanes);
             (limit - used).max(0.0) / rounds as f64
         });
-        let (training, validation) = if index < n_folds {
-            let fold = &split.folds[index];
+        let (training, validation) = if index < n_networks {
+            let fold = &split.folds[index % n_folds];
             (
                 self.prepared.part(self.inputs, member, &fold.training),
                 self.prepared.part(self.inputs, member, &fold.validation),
             )
         } else {
-            recipe.take_epoch = Some(finished[index - n_folds].1);
+            recipe.take_epoch = Some(finished[index - n_networks].1);
             recipe.patience = None;
             let truth = match &self.prepared.truth {
                 TruthColumns::Numbers(_) => OwnedTruth::Numbers(Vec::new()),

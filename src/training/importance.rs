@@ -40,6 +40,7 @@ pub(super) fn importance(
         fitted.iter().map(|fitted| fitted.best.network.clone().ready(compute.backend)).collect();
     let features: Vec<Vec<f32>> =
         members.iter().map(|member| prepared.part(inputs, member, &rows).features).collect();
+    let weights: Vec<f64> = members.iter().map(|member| member.weight).collect();
     let loss = |features: &[Vec<f32>]| -> f64 {
         let each: Vec<Vec<f64>> = networks
             .iter()
@@ -47,7 +48,7 @@ pub(super) fn importance(
             .zip(members)
             .map(|((network, features), member)| in_units(&network.forward(features), member))
             .collect();
-        let outputs = combine(&each, prepared.spec.task, shape.outputs);
+        let outputs = combine(&each, &weights, prepared.spec.task, shape.outputs);
         let answers = match prepared.truth {
             TruthColumns::Numbers(_) => outputs,
             TruthColumns::Classes { .. } => probabilities(&outputs, shape.outputs, 1.0),

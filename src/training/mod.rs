@@ -10,6 +10,7 @@
 //! same model, byte for byte, also after a stop and a resume.
 
 pub mod baseline;
+mod blend;
 pub mod card;
 pub mod check;
 pub mod checkpoint;

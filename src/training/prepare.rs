@@ -374,7 +374,7 @@ impl Prepared<'_> {
     pub fn member(&self, inputs: &[Input], all: &[usize], rows: &[usize]) -> Result<Member, TrainError> {
         let encoder = Encoder::fit(self.table, inputs, all, rows)
             .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
-        Ok(Member { encoder, target_scales: self.truth.scales(rows) })
+        Ok(Member { encoder, target_scales: self.truth.scales(rows), weight: 1.0 })
     }
 
     /// `rows` as a network of `member` sees them.

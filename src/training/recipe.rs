@@ -4,7 +4,7 @@ use super::fit::{RateFactors, Recipe};
 use super::initial::Initial;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
-use super::spec::{Architecture, Spec};
+use super::spec::{Architecture, Preset, Spec};
 use crate::model::activation::Activation;
 use crate::model::encoder::Encoder;
 use crate::model::manifest::Task;
@@ -80,9 +80,32 @@ pub fn shape(spec: &Spec, encoder: &Encoder, outputs: usize) -> Shape {
     }
 }
 
-/// How network `index` of a training with `spec` is fitted.
+/// How the networks of one variant differ from what the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Not at all.
+    AsSet,
+    /// Neither dropout nor weight decay: better where the data are many or without noise.
+    Unregularized,
+    /// Four times as many rows per step: better where the data are noisy.
+    LargeBatches,
+}
+
+/// The variants that a training fits on every fold, the most promising one first.
+pub fn variants(spec: &Spec) -> &'static [Variant] {
+    match spec.preset {
+        Preset::Fast | Preset::Balanced => &[Variant::AsSet],
+        Preset::Best => &[Variant::AsSet, Variant::Unregularized, Variant::LargeBatches],
+    }
+}
+
+/// How network `index` of a training with `spec` is fitted: the folds of the first variant come first,
+/// then those of the next.
 pub fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
     let realmlp = spec.architecture.is_realmlp();
+    let variants = variants(spec);
+    let variant = variants[index / spec.validation.folds % variants.len()];
+    let regularized = if variant == Variant::Unregularized { 0.0 } else { 1.0 };
     Recipe {
         shape: shape.clone(),
         rule: Rule { optimizer: spec.optimizer, beta2: if realmlp { 0.95 } else { 0.999 } },
@@ -98,14 +121,14 @@ pub fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
         } else {
             RateFactors::EQUAL
         },
-        weight_decay: spec.weight_decay,
-        dropout: spec.dropout,
+        weight_decay: regularized * spec.weight_decay,
+        dropout: regularized * spec.dropout,
         regularization: match spec.architecture {
             Architecture::RealmlpTd => Schedule::FlatCos,
             _ => Schedule::Constant,
         },
         epochs: spec.epochs,
-        batch_size: spec.batch_size,
+        batch_size: if variant == Variant::LargeBatches { 4 * spec.batch_size } else { spec.batch_size },
         patience: spec.early_stopping.map(|stopping| stopping.patience),
         seed: spec.seed,
         fold: index as u32,

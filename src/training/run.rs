@@ -1,8 +1,10 @@
 //! One training from beginning to end.
 
+use super::blend;
 use super::card::{self, Scores};
 use super::ensemble::{Ensemble, FittedNetworks};
 use super::event::{Event, Stop};
+use super::fit::Fitted;
 use super::importance::importance;
 use super::prepare::{Prepared, TruthColumns, prepare};
 use super::recipe::shape;
@@ -103,12 +105,38 @@ impl Session<'_> {
     ) -> Result<Trained, TrainError> {
         let FittedNetworks { chosen, refitted } = fitted;
         let spec = self.spec();
-        // Each validation row is answered by the network that was not fitted on it.
-        let (mut held_out, mut held_out_outputs) = (Vec::new(), Vec::new());
-        for ((fold, fitted), member) in split.folds.iter().zip(&chosen).zip(self.members) {
-            held_out.extend(&fold.validation);
-            held_out_outputs.extend(self.answers_of(&fitted.best.network, member, &fold.validation));
+        let n_folds = split.folds.len();
+        // Each validation row is answered by the networks that were not fitted on it.
+        let held_out: Vec<usize> = split.folds.iter().flat_map(|fold| &fold.validation).copied().collect();
+        let of_variants: Vec<Vec<f64>> = chosen
+            .chunks(n_folds)
+            .map(|networks| {
+                let folds = networks.iter().zip(&split.folds).zip(self.members);
+                folds
+                    .flat_map(|((own, fold), member)| {
+                        self.answers_of(&own.best.network, member, &fold.validation)
+                    })
+                    .collect()
+            })
+            .collect();
+        let stds = &self.members[0].target_scales;
+        let weights = blend::weights(&self.prepared.truth, &held_out, &of_variants, spec.task, stds);
+        if weights.len() > 1 {
+            observe(Event::Message(format!("the variants have the weights {weights:?}")));
         }
+        let held_out_outputs = combine(&of_variants, &weights, spec.task, self.shape.outputs);
+        // What has no weight is not kept.
+        let weight_of = |index: usize| weights[index / n_folds];
+        let members: Vec<Member> = (0..chosen.len())
+            .filter(|index| weight_of(*index) > 0.0)
+            .map(|index| Member { weight: weight_of(index), ..self.members[index % n_folds].clone() })
+            .collect();
+        let kept = |fitted: Vec<Fitted>| -> Vec<Fitted> {
+            let all = fitted.into_iter().enumerate().filter(|(index, _)| weight_of(*index) > 0.0);
+            all.map(|(_, fitted)| fitted).collect()
+        };
+        let train_s = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
+        let (chosen, refitted) = (kept(chosen), kept(refitted));
         let mut manifest = Manifest {
             format: FORMAT.to_owned(),
             format_version: FORMAT_VERSION,
@@ -117,7 +145,7 @@ impl Session<'_> {
             inputs: self.inputs.to_vec(),
             targets: self.prepared.targets(&fitting_rows(split)),
             shape: self.shape.clone(),
-            members: self.members.to_vec(),
+            members,
             calibration: Calibration::AbsoluteResiduals { residuals: Vec::new() },
             domain: Domain::new(self.inputs),
             confidence: spec.confidence,
@@ -133,12 +161,12 @@ impl Session<'_> {
         } else {
             let each: Vec<Vec<f64>> = chosen
                 .iter()
-                .zip(self.members)
+                .zip(&manifest.members)
                 .map(|(fitted, member)| self.answers_of(&fitted.best.network, member, &split.test))
                 .collect();
-            (split.test.clone(), combine(&each, spec.task, self.shape.outputs))
+            let weights: Vec<f64> = manifest.members.iter().map(|member| member.weight).collect();
+            (split.test.clone(), combine(&each, &weights, spec.task, self.shape.outputs))
         };
-        let stds = &self.members[0].target_scales;
         let own = card::flatten(&answers(&manifest, &outputs, judged.len(), spec.confidence), judged.len());
         let scores = card::score(&self.prepared.truth, &judged, &own, stds);
         let baselines = self.baselines(split, &judged)?;
@@ -153,13 +181,13 @@ impl Session<'_> {
             .collect();
         let baselines = Value::Object(baselines);
         manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
-        let importance = importance(self.prepared, self.inputs, self.members, &chosen, &judged, self.compute);
+        let importance =
+            importance(self.prepared, self.inputs, &manifest.members, &chosen, &judged, self.compute);
         let mut card = card::card(&manifest, &chosen, split, &metrics, &baselines, &warnings);
         card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
         card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
         card["importance"] = importance;
 
-        let train_s = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
         let stopped = chosen.iter().find_map(|fitted| fitted.stopped).map(str::to_owned);
         let last = if refitted.is_empty() { chosen } else { refitted };
         let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
@@ -199,7 +227,13 @@ impl Session<'_> {
         let mut all: [Vec<f64>; 3] = Default::default();
         for (fold, member) in split.folds.iter().zip(self.members) {
             let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
-            let training = self.prepared.part(self.inputs, member, &fold.training);
+            // Against the test part they may learn from all other rows, as the networks together do.
+            let learned_from = if split.test.is_empty() {
+                fold.training.clone()
+            } else {
+                [fold.training.as_slice(), &fold.validation].concat()
+            };
+            let training = self.prepared.part(self.inputs, member, &learned_from);
             let test = self.prepared.part(self.inputs, member, judged);
             let (task, seed) = (self.spec().task, self.spec().seed);
             let width = self.shape.outputs;
@@ -316,6 +350,24 @@ mod tests {
         request["validation"] = json!({"folds": 3});
         let bytes = |threads| run_on(&table, request.clone(), &Compute { threads, ..COMPUTE }).unwrap().bytes;
         assert_eq!(bytes(2), bytes(3));
+    }
+
+    #[test]
+    fn the_best_preset_blends_variants_and_resumes() {
+        let table = waves();
+        let mut request = small("y");
+        request["preset"] = json!("best");
+        request["epochs"] = json!(12);
+        request["validation"] = json!({"folds": 2});
+        let spec = spec(&table, request);
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let whole = train(&data, &spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        let members = &whole.model.manifest().members;
+        assert!((members.iter().map(|member| member.weight).sum::<f64>() - 2.0).abs() < 1e-9);
+        let stopped = stopped_after(&table, &spec, 30, None); // in the second variant
+        let resumed = train(&data, &spec, &COMPUTE, Some(&stopped), &mut |_| {}, &Stop::new()).unwrap();
+        assert_eq!(resumed.bytes, whole.bytes);
     }
 
     #[test]

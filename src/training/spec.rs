@@ -20,7 +20,8 @@ pub struct TrainRequest {
     pub exclude: Option<Vec<String>>,
     /// `auto`, `regression` or `classification`.
     pub task: Option<String>,
-    /// `fast`: one network; `balanced`: one per fold, whose mean answers.
+    /// `fast`: one network; `balanced`: one per fold, whose mean answers; `best`: several variants of
+    /// those, blended.
     pub preset: Option<String>,
     /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     pub architecture: Option<String>,
@@ -139,6 +140,9 @@ pub enum Preset {
     Fast,
     /// One network per fold; their mean answers.
     Balanced,
+    /// One network per fold in each of several variants, which are blended by what they answer to the
+    /// rows left out.
+    Best,
 }
 
 /// A recipe for a network and its training.
