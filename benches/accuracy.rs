@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use taqicfd::dataset::{ReadLimits, ReadOptions, Reading, Values, read};
-use taqicfd::model::Backend;
+use taqicfd::dataset::{ColumnKind, ReadLimits, ReadOptions, Reading, Values, read};
+use taqicfd::model::{Backend, Cell, Model, PredictOptions, UnknownCategory};
 use taqicfd::training::{Compute, Data, Limits, Stop, TrainRequest, check, train};
 
 const SETS: [&str; 8] =
@@ -82,6 +82,9 @@ fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Va
     let (own, linear) = (&trained.metrics, &trained.card["baselines"]["linear"]);
     let mut line =
         json!({ "fit_s": fit_s, "coverage": trained.card["coverage"], "warnings": trained.warnings });
+    let (flagged, auroc) = domain(&trained.model, reading, &test);
+    line["flagged"] = json!(flagged);
+    line["domain_auroc"] = json!(auroc);
     if let Some(loss) = own["log_loss"].as_f64() {
         line["logloss"] = json!(loss);
         line["accuracy"] = own["accuracy"].clone();
@@ -91,6 +94,50 @@ fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Va
         line["beats_linear"] = json!(nrmse(own) < nrmse(linear));
     }
     line
+}
+
+/// The share of the test rows that are said to be outside the training's domain, and how well
+/// `domain_score` tells them from the same rows with one numeric column moved 1 to 3 ranges away.
+fn domain(model: &Model, reading: &Reading, rows: &[usize]) -> (f64, f64) {
+    let inputs = model.inputs();
+    let as_json = |row: &usize| reading.table.rows_json(*row, 1).remove(0);
+    let cells: Vec<Cell> = rows
+        .iter()
+        .map(as_json)
+        .flat_map(|row| {
+            inputs
+                .iter()
+                .map(|input| match &row[input.name.as_str()] {
+                    Value::Null => Cell::Missing,
+                    Value::Number(number) => Cell::Number(number.as_f64().expect("a number")),
+                    Value::Bool(flag) => Cell::Boolean(*flag),
+                    other => Cell::Text(other.as_str().expect("a text").to_owned().into()),
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let options = PredictOptions { unknown_category: UnknownCategory::Missing, ..PredictOptions::default() };
+    let judge = |cells: &[Cell]| model.predict(cells, rows.len(), &options).expect("rows that can be read");
+    let ordinary = judge(&cells);
+    let numeric: Vec<usize> = (0..inputs.len()).filter(|i| inputs[*i].kind == ColumnKind::Number).collect();
+    let mut moved = cells;
+    for row in 0..rows.len() {
+        let Some(index) = numeric.get(row % numeric.len().max(1)) else { break };
+        let (low, high) = inputs[*index].range.expect("numbers have a range");
+        let away = (1.0 + 2.0 * (row as f64 / rows.len() as f64)) * (high - low);
+        moved[row * inputs.len() + index] = Cell::Number(if row % 2 == 0 { high + away } else { low - away });
+    }
+    let strange = judge(&moved);
+    let flagged = ordinary.in_domain.iter().filter(|inside| !**inside).count() as f64 / rows.len() as f64;
+    // The chance that a moved row has a lower score than an ordinary one.
+    let mut own = ordinary.domain_score;
+    own.sort_by(f64::total_cmp);
+    let wins = strange.domain_score.iter().map(|score| {
+        let lower = own.partition_point(|other| other < score);
+        let equal = own.partition_point(|other| other <= score) - lower;
+        (own.len() - lower) as f64 - 0.5 * equal as f64
+    });
+    (flagged, wins.sum::<f64>() / (own.len() * rows.len()) as f64)
 }
 
 fn loss(line: &Value) -> Option<f64> {

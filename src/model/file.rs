@@ -8,6 +8,7 @@
 //!         network.0.layer.0.bias   [units]
 //!         network.0.layer.0.slope  [units]             where the activation is parametric
 //!         network.1. ...                               one group per network
+//!         domain.rows              [rows, inputs]      encoded training rows, to tell strange ones
 //! ```
 //!
 //! The file is data, never code, and everything it declares is checked against its length before it
@@ -22,6 +23,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 
 const METADATA_KEY: &str = "taqicfd";
+const DOMAIN_ROWS: &str = "domain.rows";
 
 /// Why a model file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +45,11 @@ pub enum ModelError {
 pub fn to_bytes(manifest: &Manifest, networks: &[Network]) -> Vec<u8> {
     let json = serde_json::to_string(manifest).expect("a manifest has only string keys");
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
         networks.iter().enumerate().flat_map(|(index, network)| network_tensors(index, network)).collect();
+    if let Some((rows, width)) = manifest.domain.rows() {
+        tensors.push((DOMAIN_ROWS.to_owned(), vec![rows.len() / width, width], to_little_endian(rows)));
+    }
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("sizes come from the shape");
         (name.as_str(), view)
@@ -126,7 +131,7 @@ fn check(manifest: &Manifest) -> Result<(), &'static str> {
             return Err("the scales do not fit the targets");
         }
     }
-    if !manifest.domain.matches(&manifest.inputs) {
+    if !manifest.domain.matches(&manifest.inputs, manifest.shape.inputs) {
         return Err("the domain does not fit the inputs");
     }
     if manifest.members.is_empty() || manifest.inputs.is_empty() {
@@ -154,9 +159,17 @@ impl Model {
         if found > FORMAT_VERSION {
             return Err(ModelError::TooNew { found });
         }
-        let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(&e))?;
+        let mut manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(&e))?;
         check(&manifest).map_err(|e| corrupt(&e))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
+        if let Some(width) = manifest.domain.width() {
+            let n = tensors.tensor(DOMAIN_ROWS).map_or(0, |view| view.shape().first().copied().unwrap_or(0));
+            let rows = read_array(&tensors, DOMAIN_ROWS, &[n, width])?;
+            if rows.is_empty() || !rows.iter().all(|value| value.is_finite()) {
+                return Err(ModelError::Corrupt("the rows of the domain are not finite numbers".to_owned()));
+            }
+            manifest.domain.set_rows(rows);
+        }
         let networks = (0..manifest.members.len())
             .map(|index| read_network(&tensors, index, &manifest.shape))
             .collect::<Result<_, _>>()?;

@@ -160,8 +160,13 @@ impl Model {
         assert_eq!(cells.len(), n_rows * inputs.len(), "one cell per row and input");
         let mut rows = Vec::with_capacity(cells.len());
         let (mut in_domain, mut domain_score) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
+        let mut stretches = Vec::with_capacity(n_rows);
         let (mut warnings, mut problems) = (Vec::new(), Vec::new());
         let mut values = Vec::with_capacity(inputs.len());
+        // The domain is measured in the encoding of the first network.
+        let encoder = &self.manifest.members[0].encoder;
+        let features_of_inputs = encoder.features_of_inputs();
+        let mut features = Vec::with_capacity(encoder.width());
         for row in 0..n_rows {
             values.clear();
             for (input, cell) in inputs.iter().zip(&cells[row * inputs.len()..]) {
@@ -190,13 +195,16 @@ impl Model {
             if problems.len() >= MAX_PROBLEMS {
                 break;
             }
-            let verdict = self.manifest.domain.judge(inputs, &values);
+            features.clear();
+            encoder.encode_row(&values, &mut features);
+            let verdict = self.manifest.domain.judge(inputs, &values, &features, &features_of_inputs);
             in_domain.push(verdict.in_domain);
             domain_score.push(verdict.score);
-            warnings.extend(verdict.reasons.into_iter().map(|(column, message)| RowWarning {
+            stretches.push(verdict.stretch);
+            warnings.extend(verdict.reasons.into_iter().map(|(column, code, message)| RowWarning {
                 row,
                 column,
-                code: "out-of-range",
+                code,
                 message,
             }));
             rows.extend_from_slice(&values);
@@ -206,7 +214,8 @@ impl Model {
         }
         let outputs = if n_rows == 0 { Vec::new() } else { self.outputs(&rows) };
         let confidence = options.confidence.unwrap_or(self.manifest.confidence);
-        let targets = answers(&self.manifest, &outputs, n_rows, confidence);
+        let mut targets = answers(&self.manifest, &outputs, n_rows, confidence);
+        targets.iter_mut().for_each(|target| target.stretch(&stretches));
         Ok(Predictions { targets, confidence, in_domain, domain_score, warnings })
     }
 
@@ -222,6 +231,18 @@ impl Model {
         let each: Vec<Vec<f64>> = each.collect();
         let weights: Vec<f64> = self.manifest.members.iter().map(|member| member.weight).collect();
         combine(&each, &weights, self.manifest.task, self.manifest.shape.outputs)
+    }
+}
+
+impl TargetPrediction {
+    /// Widens each interval around its value by the factor of its row.
+    fn stretch(&mut self, factors: &[f64]) {
+        if let Self::Number { values, bounds: Some(bounds), .. } = self {
+            for ((bound, value), factor) in bounds.iter_mut().zip(values).zip(factors) {
+                let (low, high) = *bound;
+                *bound = (*value - (*value - low) * factor, *value + (high - *value) * factor);
+            }
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use super::event::{Event, Stop};
 use super::fit::Fitted;
 use super::importance::importance;
 use super::prepare::{Prepared, TruthColumns, prepare};
+use super::random::{Purpose, shuffled, stream};
 use super::recipe::shape;
 use super::spec::Spec;
 use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::Warning;
-use crate::model::domain::Domain;
+use crate::model::domain::{self, Domain};
 use crate::model::input::Input;
 use crate::model::interval::{Calibration, Scores as SortedScores, fit_temperature, probabilities};
 use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
@@ -135,7 +136,10 @@ impl Session<'_> {
             let all = fitted.into_iter().enumerate().filter(|(index, _)| weight_of(*index) > 0.0);
             all.map(|(_, fitted)| fitted).collect()
         };
-        let train_s = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
+        // Several networks are fitted side by side.
+        let lanes = self.team.len().min(n_folds) as f64;
+        let seconds: f64 = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
+        let train_s = seconds / lanes;
         let (chosen, refitted) = (kept(chosen), kept(refitted));
         let mut manifest = Manifest {
             format: FORMAT.to_owned(),
@@ -147,7 +151,7 @@ impl Session<'_> {
             shape: self.shape.clone(),
             members,
             calibration: Calibration::AbsoluteResiduals { residuals: Vec::new() },
-            domain: Domain::new(self.inputs),
+            domain: self.domain(split),
             confidence: spec.confidence,
             settings: serde_json::to_value(spec).expect("settings have only string keys"),
             scores: Value::Null,
@@ -197,6 +201,13 @@ impl Session<'_> {
             message: format!("the finished model cannot be read back: {error}"),
         })?;
         Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
+    }
+
+    fn domain(&self, split: &Split) -> Domain {
+        let mut rows = shuffled(fitting_rows(split), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
+        rows.truncate(domain::MAX_ROWS);
+        let part = self.prepared.part(self.inputs, &self.members[0], &rows);
+        Domain::fit(self.inputs, &part.features, self.shape.inputs)
     }
 
     fn calibrate(&self, manifest: &Manifest, rows: &[usize], outputs: &[f64]) -> Calibration {
