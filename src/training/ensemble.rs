@@ -26,6 +26,8 @@ use std::time::Instant;
 
 /// Progress is told at most this often within an epoch.
 const PROGRESS_S: f64 = 0.5;
+/// The share of the learning rate that a network gets which diverged.
+const SECOND_RATE: f64 = 0.2;
 
 /// What the networks are fitted with.
 pub(super) struct Ensemble<'a> {
@@ -268,8 +270,8 @@ impl Ensemble<'_> {
             Slot::Running(state) => *state,
             _ => State::initial(&recipe, &training, self.compute.backend),
         };
-        let mut tell = self.teller(&recipe, index, board, stop);
-        let fitted = fit(&recipe, &training, &validation, team, state, &mut tell, stop)?;
+        let fitted =
+            self.fit_with_second_try(recipe, index, &training, &validation, state, board, stop, team)?;
         let mut board = locked();
         let total = board.slots.len();
         (board.observe)(Event::Message(format!(
@@ -282,6 +284,46 @@ impl Ensemble<'_> {
         board.fractions[index] = 1.0;
         board.slots[index] = Slot::Finished(fitted);
         Ok(())
+    }
+
+    /// A fit that diverges is begun again once, at a lower rate.
+    #[expect(clippy::too_many_arguments, reason = "a struct of these would be built in one place only")]
+    fn fit_with_second_try(
+        &self,
+        mut recipe: Recipe,
+        index: usize,
+        training: &Part,
+        validation: &Part,
+        mut state: State,
+        board: &Mutex<Board>,
+        stop: &Stop,
+        team: &Team,
+    ) -> Result<Fitted, TrainError> {
+        let asked_for = recipe.learning_rate;
+        loop {
+            let slowed = state.position.slowed;
+            recipe.learning_rate = if slowed { asked_for * SECOND_RATE } else { asked_for };
+            let spent_s = state.position.elapsed_s;
+            let mut tell = self.teller(&recipe, index, board, stop);
+            match fit(&recipe, training, validation, team, state, &mut tell, stop) {
+                Err(TrainError::Diverged { epoch, .. }) if slowed => {
+                    return Err(TrainError::Diverged { epoch, learning_rate: asked_for });
+                }
+                Err(TrainError::Diverged { epoch, .. }) => {
+                    drop(tell);
+                    let rate = asked_for * SECOND_RATE;
+                    let mut board = board.lock().expect("no network in training has panicked");
+                    (board.observe)(Event::Message(format!(
+                        "network {} diverged in epoch {epoch}; it is trained again at a learning rate of {rate}",
+                        index + 1
+                    )));
+                    state = State::initial(&recipe, training, self.compute.backend);
+                    state.position.slowed = true;
+                    state.position.elapsed_s = spent_s;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// What network `index` does after its steps and epochs.

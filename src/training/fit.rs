@@ -141,6 +141,9 @@ pub struct Position {
     pub epoch_loss: f64,
     /// Seconds of training in all attempts.
     pub elapsed_s: f64,
+    /// Whether it diverged once and is trained again at a lower rate.
+    #[serde(default)]
+    pub slowed: bool,
 }
 
 /// What a fit tells its caller after steps and epochs; the caller may keep the state.
@@ -197,7 +200,7 @@ impl State {
     pub fn initial(recipe: &Recipe, training: &Part, backend: Backend) -> Self {
         let Recipe { shape, seed, fold, .. } = recipe;
         Self {
-            position: Position { step: 0, epoch_loss: 0.0, elapsed_s: 0.0 },
+            position: Position { step: 0, epoch_loss: 0.0, elapsed_s: 0.0, slowed: false },
             network: initial(recipe.initial, shape, backend, &training.features, *seed, *fold),
             moments: shape.arrays().iter().map(|array| Moments::new(&recipe.rule, array.len())).collect(),
             best: None,

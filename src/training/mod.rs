@@ -21,6 +21,7 @@ pub mod gradient;
 mod importance;
 pub mod initial;
 pub mod metrics;
+mod notice;
 pub mod optimizer;
 pub mod prepare;
 pub mod random;
@@ -78,7 +79,7 @@ pub enum TrainError {
     Stopped(StopReason),
     /// The loss is not a finite number any more.
     #[error(
-        "the training diverged in epoch {epoch}: the loss is no longer a number; lower the learning rate (it was {learning_rate})"
+        "the training diverged in epoch {epoch}: the loss is no longer a number; lower the learning rate (it was {learning_rate}; a second try at a fifth of that diverged too)"
     )]
     Diverged {
         /// 1-based.

@@ -6,10 +6,11 @@ use super::ensemble::{Ensemble, FittedNetworks};
 use super::event::{Event, Stop};
 use super::fit::Fitted;
 use super::importance::importance;
+use super::notice;
 use super::prepare::{Prepared, TruthColumns, prepare};
 use super::random::{Purpose, shuffled, stream};
 use super::recipe::shape;
-use super::spec::Spec;
+use super::spec::{Preset, Spec, SplitMethod};
 use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::{Compute, Data, TrainError, Trained};
@@ -39,6 +40,10 @@ pub(super) fn run(
     let (inputs, noticed) = prepared.inputs(&fitting_rows(&split))?;
     let mut warnings = prepared.warnings.clone();
     warnings.extend(noticed);
+    warnings.extend(notice::leaks(&prepared));
+    warnings.extend(notice::copies(&prepared, &split));
+    let cases = notice::repeated_cases(&prepared);
+    warnings.extend(cases.iter().map(|(_, warning)| warning.clone()));
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
 
     let all = fitting_rows(&split);
@@ -62,7 +67,42 @@ pub(super) fn run(
     let fitted = ensemble.fit(&split, resume, observe, stop)?;
     let session =
         Session { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
-    session.finish(&split, fitted, warnings, observe)
+    let mut trained = session.finish(&split, fitted, warnings, observe)?;
+    if let Some((column, _)) = cases
+        && trained.stopped.is_none()
+    {
+        observe(Event::Message(format!("scoring one network split by \"{column}\"")));
+        trained.card["grouped"] = match by_group(data, spec, compute, stop, team, &column) {
+            Ok(metrics) => json!({ "group": column, "metrics": metrics }),
+            Err(TrainError::Stopped(reason)) => return Err(TrainError::Stopped(reason)),
+            Err(error) => json!({ "group": column, "error": error.to_string() }),
+        };
+    }
+    Ok(trained)
+}
+
+/// The metrics of one network that is tested on whole cases of `column`, beside those of a split in
+/// which it knows the cases.
+fn by_group(
+    data: &Data,
+    spec: &Spec,
+    compute: &Compute,
+    stop: &Stop,
+    team: &Team,
+    column: &str,
+) -> Result<Value, TrainError> {
+    let mut spec = spec.clone();
+    spec.preset = Preset::Fast;
+    spec.refit = false;
+    spec.validation.method = SplitMethod::Group;
+    spec.validation.group = Some(column.to_owned());
+    spec.validation.folds = 1;
+    if spec.validation.test_size == 0.0 {
+        spec.validation.test_size = 0.2;
+    }
+    let data = Data { test_rows: None, ..*data };
+    let trained = run(&data, &spec, compute, None, &mut |_| {}, stop, team)?;
+    Ok(trained.metrics)
 }
 
 /// The rows that inputs, ranges and levels are taken from: those that some network is fitted on.
@@ -275,7 +315,7 @@ mod tests {
     use super::*;
     use crate::dataset::Table;
     use crate::model::{Backend, Cell, PredictOptions, TargetPrediction};
-    use crate::training::test_data::{describe, waves};
+    use crate::training::test_data::{describe, number, waves};
     use crate::training::{Limits, StopReason, TrainRequest, check, train};
     use std::time::Instant;
 
@@ -463,6 +503,45 @@ mod tests {
         let error = run_on(&waves(), request, &COMPUTE).unwrap_err();
         assert_eq!(error.slug(), "training-diverged");
         assert!(error.to_string().contains("lower the learning rate"), "{error}");
+    }
+
+    #[test]
+    fn a_training_that_diverges_is_begun_again_at_a_lower_rate() {
+        let table = waves();
+        let request = json!({"target": "y", "architecture": "mlp", "optimizer": "sgd", "learning_rate": 3.0, "seed": 1,
+                             "preset": "fast", "hidden_layers": [32, 32], "epochs": 20, "batch_size": 32});
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let spec = spec(&table, request);
+        let mut messages = String::new();
+        let mut observe = |event| {
+            if let Event::Message(text) = event {
+                messages.push_str(&text);
+            }
+        };
+        train(&data, &spec, &COMPUTE, None, &mut observe, &Stop::new()).unwrap();
+        assert!(messages.contains("trained again at a learning rate of 0.6"), "{messages}");
+    }
+
+    #[test]
+    fn cases_that_are_repeated_get_a_second_score_by_group() {
+        let of = |f: fn(usize, usize) -> f64| (0..300).map(|i| f(i / 15, i % 15)).collect::<Vec<f64>>();
+        let table = Table {
+            columns: vec![
+                number("chord", of(|case, _| 0.1 + 0.03 * case as f64)),
+                number("camber", of(|case, _| ((case * 7) % 20) as f64)),
+                number("thickness", of(|case, _| ((case * 3) % 20) as f64)),
+                number("angle", of(|_, angle| angle as f64)),
+                // What a case adds cannot be known from its geometry.
+                number("lift", of(|case, angle| angle as f64 * 0.1 + ((case * 37) % 11) as f64)),
+            ],
+        };
+        let request = json!({"target": "lift", "preset": "fast", "epochs": 60});
+        let trained = run_on(&table, request, &COMPUTE).unwrap();
+        assert!(trained.warnings.iter().any(|warning| warning.code == "rows-look-grouped"));
+        let by_group = trained.card["grouped"]["metrics"]["rmse"].as_f64().unwrap();
+        let random = trained.metrics["rmse"].as_f64().unwrap();
+        assert!(by_group > 2.0 * random, "{by_group} {random}");
     }
 
     #[test]
