@@ -106,11 +106,15 @@ fn local(folder: &Path, name: &str) -> Result<Place> {
     Ok(Place { store: Arc::new(store), folder: Some(folder) })
 }
 
-/// Writes and removes one file.
+/// Writes and removes one file. It always has the same name, so that what a crash in between leaves is
+/// taken away by the next start; another process may remove it first.
 pub(super) fn probe(folder: &Path) -> std::io::Result<()> {
-    let file = folder.join(format!(".probe-{}", uuid::Uuid::now_v7()));
+    let file = folder.join(".probe");
     std::fs::write(&file, b"")?;
-    std::fs::remove_file(file)
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
 }
 
 fn s3(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>> {
