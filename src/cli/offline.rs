@@ -158,7 +158,11 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let shape = data.shape();
     let cells =
         cells::arrange(data, model.inputs(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let options = PredictOptions { confidence: args.confidence, unknown_category: UnknownCategory::Error };
+    let options = PredictOptions {
+        confidence: args.confidence,
+        unknown_category: UnknownCategory::Error,
+        explain: false,
+    };
     let predictions = match model.predict(&cells.cells, cells.n_rows, &options) {
         Ok(predictions) => predictions,
         Err(error) => bail!("{}", cells::problem(&error, shape, model.inputs())),

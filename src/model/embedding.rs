@@ -146,6 +146,30 @@ impl Embedding {
     }
 }
 
+impl Embedding {
+    /// The derivative by the features, `[n, inputs]`, given that by the widened rows, `[n, width]`.
+    pub fn by_features(&self, x: &[f32], inputs: usize, columns: &[usize], by_wide: &[f32]) -> Vec<f32> {
+        let width = inputs + OUTPUTS * columns.len();
+        let mut by_features = Vec::with_capacity(x.len());
+        for (x, by_wide) in x.chunks_exact(inputs).zip(by_wide.chunks_exact(width)) {
+            let start = by_features.len();
+            by_features.extend_from_slice(&by_wide[..inputs]);
+            for (index, column) in columns.iter().enumerate() {
+                let (w1, b1) = (lanes(&self.frequencies, index), lanes(&self.phases, index));
+                let by_out = &by_wide[inputs + index * OUTPUTS..][..OUTPUTS];
+                for i in 0..WAVES {
+                    let sin = sin_cos(TAU * w1[i] * x[*column] + b1[i]).0;
+                    let by_wave: f32 = (0..OUTPUTS)
+                        .map(|k| by_out[k] * self.weights[(index * OUTPUTS + k) * WAVES + i])
+                        .sum();
+                    by_features[start + column] -= by_wave * sin * TAU * w1[i];
+                }
+            }
+        }
+        by_features
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

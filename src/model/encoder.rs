@@ -196,6 +196,23 @@ impl Encoder {
         features.extend(raw.iter().zip(&self.scalings).map(|(raw, scaling)| scaling.apply(*raw)));
     }
 
+    /// For each of a row's values: the feature that a number becomes, and the derivative of the feature by
+    /// it. `None` for what is missing or no number.
+    pub fn slopes(&self, values: &[Value]) -> Vec<Option<(usize, f64)>> {
+        let mut start = 0;
+        let slopes = self.spreads.iter().zip(values).map(|(spread, value)| {
+            let feature = start;
+            start += spread.width();
+            match (spread, value) {
+                (Spread::Number { .. }, Value::Number(number)) => {
+                    Some((feature, self.scalings[feature].derivative(*number)))
+                }
+                _ => None,
+            }
+        });
+        slopes.collect()
+    }
+
     /// Whether the encoding fits `inputs`; a model file that lies is found here.
     pub fn matches(&self, inputs: &[Input]) -> bool {
         let spreads_fit = self.spreads.iter().zip(inputs).all(|(spread, input)| match spread {
@@ -209,6 +226,12 @@ impl Encoder {
 }
 
 impl Scaling {
+    /// The derivative of [`apply`](Self::apply).
+    fn derivative(self, raw: f64) -> f64 {
+        let x = (raw - self.center) * self.factor;
+        self.factor / (1.0 + (x / 3.0).powi(2)).powf(1.5)
+    }
+
     /// `x <- (x - median) / iqr`, then `x / sqrt(1 + (x / 3)^2)`.
     fn apply(self, raw: f64) -> f32 {
         let x = (raw - self.center) * self.factor;

@@ -16,6 +16,7 @@ pub mod input;
 pub mod interval;
 pub mod manifest;
 pub mod network;
+pub mod sensitivity;
 
 pub use device::Backend;
 pub use file::ModelError;
@@ -25,6 +26,7 @@ pub use manifest::{Manifest, Member, Target, Task};
 use input::Value;
 use interval::Calibration;
 use network::{Network, Ready};
+use sensitivity::Together;
 
 /// A trained model, ready to answer.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct PredictOptions {
     pub confidence: Option<f64>,
     /// What to do with categories never seen.
     pub unknown_category: UnknownCategory,
+    /// Whether the local effect of each input is wanted.
+    pub explain: bool,
 }
 
 /// The answers to a batch of rows.
@@ -55,6 +59,9 @@ pub struct Predictions {
     pub domain_score: Vec<f64>,
     /// What is to be noticed about single cells.
     pub warnings: Vec<RowWarning>,
+    /// Where asked for, `[n, targets, inputs]`: the change of each number, or of the probability of the
+    /// predicted class, per unit of each input; NaN where the input is missing or no number.
+    pub sensitivities: Option<Vec<f64>>,
 }
 
 /// The answers for one target, one per row.
@@ -216,7 +223,32 @@ impl Model {
         let confidence = options.confidence.unwrap_or(self.manifest.confidence);
         let mut targets = answers(&self.manifest, &outputs, n_rows, confidence);
         targets.iter_mut().for_each(|target| target.stretch(&stretches));
-        Ok(Predictions { targets, confidence, in_domain, domain_score, warnings })
+        let sensitivities =
+            (options.explain && n_rows > 0).then(|| self.sensitivities(&rows, &outputs, &targets));
+        Ok(Predictions { targets, confidence, in_domain, domain_score, warnings, sensitivities })
+    }
+
+    fn sensitivities(&self, rows: &[Value], outputs: &[f64], targets: &[TargetPrediction]) -> Vec<f64> {
+        let together = Together { networks: &self.networks, members: &self.manifest.members };
+        let n_inputs = self.inputs().len();
+        if let (
+            [TargetPrediction::Class { labels, classes, .. }],
+            Calibration::ClassScores { temperature, .. },
+        ) = (targets, &self.manifest.calibration)
+        {
+            return together.of_classes(rows, n_inputs, labels, classes.len(), *temperature);
+        }
+        let mut all = together.of_numbers(rows, n_inputs);
+        // An answer that is held at the edge of what training saw does not move.
+        let edges = outputs.iter().zip(self.manifest.targets.iter().cycle());
+        for (own, (output, target)) in all.chunks_exact_mut(n_inputs).zip(edges) {
+            if let Target::Number { min, max, .. } = target
+                && !(*min..=*max).contains(output)
+            {
+                own.iter_mut().filter(|value| value.is_finite()).for_each(|value| *value = 0.0);
+            }
+        }
+        all
     }
 
     /// What the networks say together to rows of values, `[n, inputs]`; see [`combine`].
@@ -235,6 +267,13 @@ impl Model {
 }
 
 impl TargetPrediction {
+    /// The target.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Number { name, .. } | Self::Class { name, .. } => name,
+        }
+    }
+
     /// Widens each interval around its value by the factor of its row.
     fn stretch(&mut self, factors: &[f64]) {
         if let Self::Number { values, bounds: Some(bounds), .. } = self {

@@ -26,6 +26,7 @@ pub mod optimizer;
 pub mod prepare;
 pub mod random;
 pub mod recipe;
+mod response;
 mod run;
 pub mod schedule;
 pub mod spec;

@@ -10,6 +10,7 @@ use super::notice;
 use super::prepare::{Prepared, TruthColumns, prepare};
 use super::random::{Purpose, shuffled, stream};
 use super::recipe::shape;
+use super::response::curves;
 use super::spec::{Preset, Spec, SplitMethod};
 use super::split::{Rows, Split, split};
 use super::team::Team;
@@ -231,6 +232,7 @@ impl Session<'_> {
         card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
         card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
         card["importance"] = importance;
+        card["response_curves"] = curves(self.prepared, &manifest, &chosen, &judged, self.compute);
 
         let stopped = chosen.iter().find_map(|fitted| fitted.stopped).map(str::to_owned);
         let last = if refitted.is_empty() { chosen } else { refitted };
@@ -578,6 +580,63 @@ mod tests {
         let (low, high) = bounds.as_ref().unwrap()[0];
         assert!(low < values[0] && values[0] < high);
         assert_eq!(predictions.in_domain, [true]);
+    }
+
+    #[test]
+    fn response_curves_follow_the_function_that_was_learned() {
+        let mut request = small("y");
+        request["epochs"] = json!(150);
+        let trained = run_on(&waves(), request, &COMPUTE).unwrap();
+        let curves = trained.card["response_curves"].as_array().unwrap();
+        assert_eq!(
+            curves.iter().map(|curve| curve["input"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        let (x, y) = (&curves[0]["x"], &curves[0]["y"]["y"]);
+        let at = |i: usize| (x[i].as_f64().unwrap(), y[i].as_f64().unwrap());
+        // y = sin(3 a) + what does not depend on a.
+        let ((x0, y0), (x1, y1)) = (at(5), at(15));
+        let expected = (3.0 * x1).sin() - (3.0 * x0).sin();
+        assert!((y1 - y0 - expected).abs() < 0.25, "{y0} to {y1}, where {expected} more was expected");
+    }
+
+    #[test]
+    fn sensitivities_are_the_slopes_of_the_answers() {
+        let table = waves();
+        for (target, preset) in [("y", "fast"), ("y", "balanced"), ("label", "balanced")] {
+            let mut request = small(target);
+            request["preset"] = json!(preset);
+            request["epochs"] = json!(20);
+            let model = run_on(&table, request, &COMPUTE).unwrap().model;
+            let options = PredictOptions { explain: true, ..PredictOptions::default() };
+            let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
+            let a = names.iter().position(|name| *name == "a").unwrap();
+            let ask = |value: f64| {
+                let cells = names.iter().map(|name| match *name {
+                    "a" => Cell::Number(value),
+                    "b" => Cell::Missing,
+                    "y" => Cell::Number(0.7),
+                    "c" => Cell::Text("on".into()),
+                    _ => Cell::Text("mid".into()),
+                });
+                let answer = model.predict(&cells.collect::<Vec<_>>(), 1, &options).unwrap();
+                let value = match &answer.targets[0] {
+                    TargetPrediction::Number { values, .. } => values[0],
+                    TargetPrediction::Class { probabilities, labels, .. } => probabilities[labels[0]],
+                };
+                (value, answer.sensitivities.unwrap())
+            };
+            let h = 1e-3;
+            let by_difference = (ask(-0.2 + h).0 - ask(-0.2 - h).0) / (2.0 * h);
+            let sensitivities = ask(-0.2).1;
+            let own = sensitivities[a];
+            assert!(
+                (own - by_difference).abs() < 2e-3 + 0.02 * by_difference.abs(),
+                "{target}, {preset}: {own} is not {by_difference}"
+            );
+            let n_none = sensitivities.iter().filter(|value| value.is_nan()).count();
+            assert_eq!(n_none, names.iter().filter(|name| !["a", "y"].contains(name)).count());
+        }
     }
 
     #[test]

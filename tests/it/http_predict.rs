@@ -77,6 +77,11 @@ async fn values_that_cannot_be_used_are_pointed_at() {
     let nearest =
         json!({"model_id": model, "unknown_category": "missing", "data": [{"x": 1, "z": 2, "kind": "q"}]});
     api.post("/predict", &nearest).await.expect(200);
+
+    let explained = json!({"model_id": model, "explain": true, "data": [{"x": 1, "z": 2, "kind": "a"}]});
+    let explained = api.post("/predict", &explained).await.expect(200);
+    let by = |input: &str| explained["sensitivities"][0]["y"][input].as_f64();
+    assert!(by("x").is_some() && by("z").is_some() && by("kind").is_none(), "{explained}");
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use crate::{
     id::ModelId,
-    model::{Predictions, RowWarning, TargetPrediction},
+    model::{Input, Predictions, RowWarning, TargetPrediction},
     storage::ModelRecord,
 };
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// The answer.
@@ -28,6 +28,10 @@ pub struct Answer<'a> {
     in_domain: &'a [bool],
     domain_score: &'a [f64],
     warnings: Vec<RowWarningView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensitivities: Option<Vec<Value>>,
+    #[serde(skip)]
+    source: &'a Predictions,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,7 +94,30 @@ impl<'a> Answer<'a> {
             in_domain: &predictions.in_domain,
             domain_score: &predictions.domain_score,
             warnings,
+            sensitivities: None,
+            source: predictions,
         }
+    }
+
+    /// Adds the sensitivities, where they were asked for, under the names of `inputs`.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: &[Input]) -> Self {
+        let Predictions { targets, sensitivities, .. } = self.source;
+        let per_row = targets.len() * inputs.len();
+        self.sensitivities = sensitivities.as_ref().map(|all| {
+            let row = |own: &[f64]| -> Value {
+                let of_targets = targets.iter().zip(own.chunks_exact(inputs.len()));
+                let fields = of_targets.map(|(target, own)| {
+                    let known = inputs.iter().zip(own).filter(|(_, value)| value.is_finite());
+                    let of_inputs: Map<String, Value> =
+                        known.map(|(input, value)| (input.name.clone(), json!(value))).collect();
+                    (target.name().to_owned(), Value::Object(of_inputs))
+                });
+                Value::Object(fields.collect())
+            };
+            all.chunks_exact(per_row.max(1)).map(row).collect()
+        });
+        self
     }
 }
 
@@ -227,7 +254,7 @@ pub struct PredictBody {
     /// Refuse fields that the model does not have; they are ignored otherwise.
     #[schema(nullable = false)]
     pub strict: Option<bool>,
-    /// Reserved; false.
+    /// Whether `sensitivities` are wanted: how much each answer changes with each numeric input.
     #[schema(nullable = false)]
     pub explain: Option<bool>,
 }
@@ -237,7 +264,7 @@ pub struct PredictBody {
 #[serde(untagged)]
 pub enum DataBody {
     /// One object per row.
-    Rows(Vec<serde_json::Map<String, Value>>),
+    Rows(Vec<Map<String, Value>>),
     /// One list per column.
     Columns(std::collections::BTreeMap<String, Vec<Value>>),
     /// One list per row, in the order of the model's inputs.
@@ -269,10 +296,14 @@ pub struct PredictAnswer {
     pub confidence: f64,
     /// Whether the row is like those of the training.
     pub in_domain: Vec<bool>,
-    /// 1 inside the range of the training, towards 0 far outside.
+    /// The share of training rows that lie at least as far from the others; towards 0 far outside.
     pub domain_score: Vec<f64>,
     /// What is to be noticed about single cells.
     pub warnings: Vec<PredictionWarning>,
+    /// With `explain`: target to numeric input to the change of the answer per unit of the input, at this row; for a
+    /// class, of the probability of the predicted one.
+    #[schema(value_type = Option<Vec<Object>>, nullable = false, example = json!([{"Cl": {"alpha": 0.11}}]))]
+    pub sensitivities: Option<Vec<Value>>,
 }
 
 /// A warning about one cell.
@@ -292,7 +323,6 @@ pub struct PredictionWarning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn columns_become_rows_and_nan_becomes_null() {

@@ -25,6 +25,9 @@ use request::PredictRequest;
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// Explaining a row costs more than predicting it, by the number of targets.
+const EXPLAINED_ROWS: usize = 1000;
+
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create_prediction))
@@ -34,7 +37,8 @@ pub fn routes() -> OpenApiRouter<App> {
 ///
 /// `data` holds rows (a list of objects), columns (an object of lists) or a matrix (a list of lists, in the order of
 /// the model's inputs). Without `model_id` or `model` the newest model answers. Values outside the range of the
-/// training are answered, with a warning and `in_domain: false`.
+/// training are answered, with a warning and `in_domain: false`. With `explain`, `sensitivities` says how much each
+/// answer changes per unit of each numeric input, at that row.
 #[utoipa::path(post, path = "/predict", tag = "predictions",
     request_body = answer::PredictBody, responses((status = 200, body = PredictAnswer)))]
 pub async fn create_prediction(
@@ -44,12 +48,6 @@ pub async fn create_prediction(
     let db = app.db()?;
     let PredictRequest { model_id, model, data, confidence, unknown_category, strict, explain } =
         json::from_slice(&bytes)?;
-    if explain {
-        return Err(Problem::invalid(
-            "/explain",
-            "explanations of single predictions are not offered; send false",
-        ));
-    }
     if confidence.is_some_and(|confidence| !(0.0 < confidence && confidence < 1.0)) {
         return Err(Problem::invalid("/confidence", "must be between 0 and 1, such as 0.9"));
     }
@@ -69,13 +67,17 @@ pub async fn create_prediction(
     let shape = data.shape();
     let cells = cells::arrange(data, inputs, strict)?;
     let (n_rows, warnings) = (cells.n_rows, cells.warnings);
-    let options = PredictOptions { confidence, unknown_category };
+    if explain && n_rows > EXPLAINED_ROWS {
+        let message = format!("explains {EXPLAINED_ROWS} rows per request at most; there are {n_rows}");
+        return Err(Problem::invalid("/explain", &message));
+    }
+    let options = PredictOptions { confidence, unknown_category, explain };
     let predictions = app
         .models()
         .predict(&loaded, cells.cells, n_rows, options)
         .await
         .map_err(|error| refusal(error, shape, &loaded))?;
-    let answer = Answer::new(&loaded.record, &predictions, warnings, n_rows);
+    let answer = Answer::new(&loaded.record, &predictions, warnings, n_rows).with_inputs(inputs);
     let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
