@@ -16,7 +16,7 @@
 
 use super::Model;
 use super::device::Backend;
-use super::interval::Calibration;
+use super::interval::{Calibration, UsualError};
 use super::manifest::{FORMAT, FORMAT_VERSION, Manifest, Target, Task};
 use super::network::{Network, Shape};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -101,9 +101,10 @@ pub fn read_network(tensors: &SafeTensors, index: usize, shape: &Shape) -> Resul
 /// Whether the parts of a manifest fit each other; the weights are checked against it afterwards.
 fn check(manifest: &Manifest) -> Result<(), &'static str> {
     let n_outputs = match (manifest.task, manifest.targets.as_slice(), &manifest.calibration) {
-        (Task::Regression, targets, Calibration::AbsoluteResiduals { residuals }) => {
+        (Task::Regression, targets, Calibration::AbsoluteResiduals { residuals, usual }) => {
             let all_numbers = targets.iter().all(|target| matches!(target, Target::Number { .. }));
-            if !all_numbers || residuals.len() != targets.len() {
+            let sound = usual.iter().flatten().all(UsualError::is_sound);
+            if !all_numbers || residuals.len() != targets.len() || !sound {
                 return Err("the targets do not fit the task");
             }
             targets.len()

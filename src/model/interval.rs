@@ -16,10 +16,14 @@ const MAX_SCORES: usize = 2000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Calibration {
-    /// One sorted list of absolute errors per numeric target, in its unit.
+    /// One sorted list of absolute errors per numeric target: in its unit, or in multiples of what is
+    /// usual at the level of the answer.
     AbsoluteResiduals {
         /// Per target.
         residuals: Vec<Scores>,
+        /// Per target, where its errors depend on the level of the answer.
+        #[serde(default)]
+        usual: Vec<Option<UsualError>>,
     },
     /// A temperature for the logits, and the sorted scores `1 - p(truth)`.
     ClassScores {
@@ -28,6 +32,76 @@ pub enum Calibration {
         /// `1 - p(truth)`.
         scores: Scores,
     },
+}
+
+/// The usual size of an error as a function of the answer: straight lines between points, level outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsualError {
+    /// Ascending answers.
+    answers: Vec<f64>,
+    /// The mean absolute error around each.
+    errors: Vec<f64>,
+}
+
+/// Rows around one point of [`UsualError`], and points at most.
+const ROWS_PER_POINT: usize = 40;
+const MAX_POINTS: usize = 20;
+/// A point counts as if it had so many more rows with the mean error of all.
+const PRIOR_ROWS: f64 = 4.0;
+/// Intervals must become this much narrower, for errors to be taken to depend on the level.
+const WORTH: f64 = 0.95;
+
+impl UsualError {
+    /// The mean absolute error by the level of the answer (normalised conformal prediction, Papadopoulos
+    /// et al. 2008), where it makes the intervals for `answers` narrower at 90 %.
+    pub fn fit(answers: &[f64], errors: &[f64]) -> Option<Self> {
+        let n = answers.len();
+        let n_points = (n / ROWS_PER_POINT).min(MAX_POINTS);
+        let all = errors.iter().sum::<f64>() / n.max(1) as f64;
+        if n_points < 3 || all <= 0.0 || !all.is_finite() {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|a, b| answers[*a].total_cmp(&answers[*b]));
+        let mut fitted = Self { answers: Vec::new(), errors: Vec::new() };
+        for point in 0..n_points {
+            let rows = &order[point * n / n_points..(point + 1) * n / n_points];
+            let mean = |of: &[f64]| rows.iter().map(|row| of[*row]).sum::<f64>() / rows.len() as f64;
+            let at = mean(answers);
+            // Equal answers would make a step of no width.
+            if fitted.answers.last().is_some_and(|last| at <= *last) {
+                continue;
+            }
+            let share = rows.len() as f64 / (rows.len() as f64 + PRIOR_ROWS);
+            fitted.answers.push(at);
+            fitted.errors.push(share * mean(errors) + (1.0 - share) * all);
+        }
+        let usual: Vec<f64> = answers.iter().map(|answer| fitted.at(*answer)).collect();
+        let mean_usual = usual.iter().sum::<f64>() / n as f64;
+        let relative = Scores::new(errors.iter().zip(&usual).map(|(error, usual)| error / usual).collect());
+        let plain = Scores::new(errors.to_vec());
+        (relative.quantile(0.9)? * mean_usual < WORTH * plain.quantile(0.9)?).then_some(fitted)
+    }
+
+    /// The usual error where the answer is `answer`.
+    pub fn at(&self, answer: f64) -> f64 {
+        let after = self.answers.partition_point(|known| *known < answer);
+        if after == 0 || after == self.answers.len() {
+            return self.errors[after.min(self.errors.len() - 1)];
+        }
+        let (low, high) = (self.answers[after - 1], self.answers[after]);
+        let t = (answer - low) / (high - low);
+        self.errors[after - 1] * (1.0 - t) + self.errors[after] * t
+    }
+
+    /// Whether it can be used; a model file that lies is found here.
+    pub fn is_sound(&self) -> bool {
+        !self.answers.is_empty()
+            && self.answers.len() == self.errors.len()
+            && self.answers.is_sorted()
+            && self.answers.iter().all(|answer| answer.is_finite())
+            && self.errors.iter().all(|error| error.is_finite() && *error > 0.0)
+    }
 }
 
 /// Sorted non-conformity scores.
@@ -122,6 +196,23 @@ mod tests {
         assert_eq!(scores.quantile(0.95), Some(19.0));
         assert_eq!(scores.quantile(0.99), None, "19 scores cannot promise 99 %");
         assert_eq!(Scores::new(vec![]).quantile(0.5), None);
+    }
+
+    #[test]
+    fn errors_that_grow_with_the_answer_are_found_and_others_left_alone() {
+        // Errors between 0 and 2 percent of the answer, spread evenly.
+        let answers: Vec<f64> = (0..400).map(|i| f64::from(i * 37 % 400) + 1.0).collect();
+        let share = |i: usize| (i * 61 % 400) as f64 / 200.0;
+        let growing: Vec<f64> = answers.iter().enumerate().map(|(i, y)| 0.01 * y * share(i)).collect();
+        let usual = UsualError::fit(&answers, &growing).unwrap();
+        assert!(usual.is_sound());
+        for answer in [50.0, 200.0, 350.0] {
+            assert!((usual.at(answer) / (0.01 * answer) - 1.0).abs() < 0.35, "{}", usual.at(answer));
+        }
+        assert_eq!(usual.at(-1e9), usual.at(0.0));
+        let even: Vec<f64> = (0..400).map(share).collect();
+        assert_eq!(UsualError::fit(&answers, &even), None);
+        assert_eq!(UsualError::fit(&answers[..50], &growing[..50]), None, "too few to say");
     }
 
     #[test]

@@ -332,13 +332,17 @@ pub fn answers(
     let n_outputs = manifest.shape.outputs;
     let numbers =
         manifest.targets.iter().enumerate().map(|(k, target)| match (target, &manifest.calibration) {
-            (Target::Number { name, min, max, .. }, Calibration::AbsoluteResiduals { residuals }) => {
+            (Target::Number { name, min, max, .. }, Calibration::AbsoluteResiduals { residuals, usual }) => {
                 let values: Vec<f64> =
                     (0..n_rows).map(|row| outputs[row * n_outputs + k].clamp(*min, *max)).collect();
-                let bounds = residuals
-                    .get(k)
-                    .and_then(|scores| scores.quantile(confidence))
-                    .map(|width| values.iter().map(|value| (value - width, value + width)).collect());
+                let usual = usual.get(k).and_then(Option::as_ref);
+                let bounds = residuals.get(k).and_then(|scores| scores.quantile(confidence)).map(|limit| {
+                    let around = |value: &f64| {
+                        let width = limit * usual.map_or(1.0, |usual| usual.at(*value));
+                        (value - width, value + width)
+                    };
+                    values.iter().map(around).collect()
+                });
                 TargetPrediction::Number { name: name.clone(), values, bounds }
             }
             (Target::Class { name, classes, .. }, Calibration::ClassScores { temperature, scores }) => {

@@ -18,7 +18,9 @@ use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::Warning;
 use crate::model::domain::{self, Domain};
 use crate::model::input::Input;
-use crate::model::interval::{Calibration, Scores as SortedScores, fit_temperature, probabilities};
+use crate::model::interval::{
+    Calibration, Scores as SortedScores, UsualError, fit_temperature, probabilities,
+};
 use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
 use crate::model::network::{Network, Shape};
 use crate::model::{Model, answers, combine, file, in_units};
@@ -191,7 +193,7 @@ impl Session<'_> {
             targets: self.prepared.targets(&fitting_rows(split)),
             shape: self.shape.clone(),
             members,
-            calibration: Calibration::AbsoluteResiduals { residuals: Vec::new() },
+            calibration: Calibration::AbsoluteResiduals { residuals: Vec::new(), usual: Vec::new() },
             domain: self.domain(split),
             confidence: spec.confidence,
             settings: serde_json::to_value(spec).expect("settings have only string keys"),
@@ -258,11 +260,19 @@ impl Session<'_> {
             TruthColumns::Numbers(columns) => {
                 let placeholder = manifest_with_no_residuals(manifest, width);
                 let own = card::flatten(&answers(&placeholder, outputs, rows.len(), 0.9), rows.len());
-                let residuals = columns.iter().enumerate().map(|(k, column)| {
-                    let own = own.iter().skip(k).step_by(width);
-                    SortedScores::new(own.zip(rows).map(|(own, row)| (own - column[*row]).abs()).collect())
-                });
-                Calibration::AbsoluteResiduals { residuals: residuals.collect() }
+                let (mut residuals, mut all_usual) = (Vec::new(), Vec::new());
+                for (k, column) in columns.iter().enumerate() {
+                    let own: Vec<f64> = own.iter().skip(k).step_by(width).copied().collect();
+                    let mut errors: Vec<f64> =
+                        own.iter().zip(rows).map(|(own, row)| (own - column[*row]).abs()).collect();
+                    let usual = UsualError::fit(&own, &errors);
+                    if let Some(usual) = &usual {
+                        errors.iter_mut().zip(&own).for_each(|(error, own)| *error /= usual.at(*own));
+                    }
+                    residuals.push(SortedScores::new(errors));
+                    all_usual.push(usual);
+                }
+                Calibration::AbsoluteResiduals { residuals, usual: all_usual }
             }
             TruthColumns::Classes { codes, .. } => {
                 let truth: Vec<usize> = rows.iter().map(|row| codes[*row] as usize).collect();
@@ -309,7 +319,8 @@ impl Session<'_> {
 fn manifest_with_no_residuals(manifest: &Manifest, n_targets: usize) -> Manifest {
     let residuals = vec![SortedScores::new(Vec::new()); n_targets];
     let task = Task::Regression;
-    Manifest { calibration: Calibration::AbsoluteResiduals { residuals }, task, ..manifest.clone() }
+    let calibration = Calibration::AbsoluteResiduals { residuals, usual: Vec::new() };
+    Manifest { task, calibration, ..manifest.clone() }
 }
 
 #[cfg(test)]
