@@ -234,8 +234,8 @@ async fn answer(
 /// A file that met a limit of the child. A workbook that does is taken for a malformed one: they
 /// are kept small by everything checked before.
 fn limit_met(job: &Job, what: &str) -> ReadError {
-    let is_zip = dataset::Source::Path(&job.file).starts_with(b"PK").unwrap_or(false);
-    if is_zip {
+    let starts_with = |magic| dataset::Source::Path(&job.file).starts_with(magic).unwrap_or(false);
+    if starts_with(b"PK") || starts_with(b"\xd0\xcf\x11\xe0") {
         ReadError::MalformedWorkbook(Problem::new(format!(
             "the workbook cannot be read: {what}. Save only the sheet with the table, or as .csv"
         )))
@@ -354,6 +354,7 @@ mod tests {
         let (slug, detail) = check(SIGXCPU, b"", b"PK\x03\x04");
         assert_eq!(slug, "malformed-workbook");
         assert!(detail.contains("7 s of processor time"), "{detail}");
+        assert_eq!(check(6, b"", b"\xd0\xcf\x11\xe0").0, "malformed-workbook", "an old workbook");
         assert_eq!(check(6, b"", b"a,b").0, "too-many-cells", "text is not malformed, but too much");
         assert_eq!(check(101 << 8, b"", b"PK").0, "malformed-workbook", "panicked");
         assert_eq!(check(1 << 8, b"{", b"PK").0, "malformed-workbook", "half an answer");

@@ -6,6 +6,7 @@ use super::{
     error::{Problem, ReadError},
     format,
     options::ReadLimits,
+    sheet_cells::Kind,
     source::{ReadSeek, Source},
 };
 use std::{
@@ -19,12 +20,12 @@ const RATIO_FROM_BYTES: u64 = 10 << 20;
 /// The shortest XML of one shared string.
 const MIN_STRING_BYTES: u64 = 5;
 
-/// Checks the archive of what should be an .xlsx file.
+/// Checks the archive of what should be a workbook, and says which kind it is.
 pub(super) fn check(
     source: Source<'_>,
     named_as_workbook: bool,
     limits: &ReadLimits,
-) -> Result<(), ReadError> {
+) -> Result<Kind, ReadError> {
     let stored_bytes = size(source)?;
     let mut archive = ZipArchive::new(BufReader::new(source.open()?)).map_err(|error| {
         if named_as_workbook {
@@ -34,7 +35,7 @@ pub(super) fn check(
         }
     })?;
     let names = member_names(&mut archive, named_as_workbook)?;
-    refuse_foreign(&names, named_as_workbook)?;
+    let kind = kind(&names, named_as_workbook)?;
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.to_lowercase().replace('\\', "/"))) {
         return Err(malformed(&format!(
@@ -49,13 +50,14 @@ pub(super) fn check(
     for (i, name) in names.iter().enumerate() {
         let member = archive.by_index(i).map_err(|error| zip_error(&error))?;
         let lower = name.to_lowercase();
-        // Only XML is ever read; pictures and macros stay as they are.
-        if [".xml", ".rels", ".vml"].iter().any(|extension| lower.ends_with(extension)) {
+        // Only XML and binary sheets are ever read; pictures and macros stay as they are.
+        let is_read = [".xml", ".rels", ".vml", ".bin"].iter().any(|extension| lower.ends_with(extension));
+        if is_read && !lower.ends_with("vbaproject.bin") {
             let n = inflate(member, &lower, stored_bytes, inflated_bytes, limits)?;
             inflated_bytes += n;
         }
     }
-    Ok(())
+    Ok(kind)
 }
 
 fn size(source: Source<'_>) -> Result<u64, ReadError> {
@@ -86,19 +88,19 @@ fn member_names(
 }
 
 /// Tells a workbook from the other things that are zip archives.
-fn refuse_foreign(names: &[String], named_as_workbook: bool) -> Result<(), ReadError> {
+fn kind(names: &[String], named_as_workbook: bool) -> Result<Kind, ReadError> {
     let has = |wanted: &str| names.iter().any(|name| name.replace('\\', "/").eq_ignore_ascii_case(wanted));
     if has("xl/workbook.bin") {
-        return Err(format::unsupported("a binary workbook (.xlsb)", "save it as .xlsx"));
+        return Ok(Kind::Xlsb);
     }
     if has("content.xml") && has("mimetype") {
-        return Err(format::unsupported("an OpenDocument file (.ods)", "save it as .xlsx or .csv"));
+        return Ok(Kind::Ods);
     }
     if has("word/document.xml") {
         return Err(format::unsupported("a Word document", "copy the table into a spreadsheet"));
     }
     if has("[Content_Types].xml") || has("xl/workbook.xml") {
-        return Ok(());
+        return Ok(Kind::Xlsx);
     }
     if named_as_workbook {
         return Err(malformed("its archive has no workbook in it"));
@@ -128,7 +130,10 @@ fn inflate(
             break;
         }
         if n_bytes == 0 {
-            refuse_doctype(&buffer[..n], name)?;
+            // Old OpenDocument writers name the manifest's type; they define nothing with it.
+            if name != "meta-inf/manifest.xml" {
+                refuse_doctype(&buffer[..n], name)?;
+            }
             if name.ends_with("sharedstrings.xml") {
                 declared_strings = unique_count(&buffer[..n]);
             }

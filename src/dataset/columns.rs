@@ -2,12 +2,14 @@
 //! its plan drops what it has and is read again; no cell is kept as text for that case.
 
 use super::{
+    affix::Affix,
     boolean, date,
     missing::{self, Missing},
     number,
     number_format::Evidence,
     row::{Cell, OwnedCell},
     schema::{self, Plan},
+    sentinel,
     table::{MISSING_CODE, MISSING_DATE, NumberFormat, Values},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -22,6 +24,8 @@ pub(super) struct Building {
     store: Store,
     /// Whether cells that do not fit become missing: the caller gave the kind.
     is_lenient: bool,
+    /// What stands beside every number.
+    pub(super) affix: Option<Affix>,
     pub(super) n_misfits: u64,
     pub(super) misfits: Vec<(u64, OwnedCell)>,
     pub(super) evidence: Evidence,
@@ -49,7 +53,7 @@ struct Levels {
 }
 
 impl Building {
-    pub(super) fn new(plan: Plan, is_lenient: bool, evidence: Evidence) -> Self {
+    pub(super) fn new(plan: Plan, is_lenient: bool, evidence: Evidence, affix: Option<Affix>) -> Self {
         let store = match plan {
             Plan::Number(_) => Store::Number(Vec::new()),
             Plan::Date(_) | Plan::TypedDate => Store::Date(Vec::new()),
@@ -61,6 +65,7 @@ impl Building {
             plan,
             store,
             is_lenient,
+            affix,
             n_misfits: 0,
             misfits: Vec::new(),
             evidence,
@@ -78,7 +83,15 @@ impl Building {
     pub(super) fn push(&mut self, line: u64, cell: Cell<'_>, missing: &Missing) {
         match &self.plan {
             Plan::Number(format) => {
-                let number = match (cell, format) {
+                let stripped;
+                let bare = match (cell, self.affix) {
+                    (Cell::Text(text), Some(affix)) => {
+                        stripped = std::str::from_utf8(text).ok().and_then(|text| affix.strip(text));
+                        stripped.as_ref().map_or(Cell::Empty, |text| Cell::Text(text.as_bytes()))
+                    }
+                    _ => cell,
+                };
+                let number = match (bare, format) {
                     (Cell::Number(number), _) => Some(number),
                     (Cell::Text(text), Some(format)) if !schema::is_code(text) => {
                         number::parse_bytes(text, *format)
@@ -170,12 +183,13 @@ impl Building {
         }
         self.n_misfits += 1;
         if self.misfits.len() < MAX_MISFITS {
-            self.misfits.push((line, owned(cell)));
+            self.misfits.push((line, cell.to_owned_cell()));
         }
         if let (Plan::Number(_), Cell::Text(text)) = (&self.plan, cell)
             && let Ok(text) = std::str::from_utf8(text)
         {
-            self.evidence.add(line, text);
+            let bare = self.affix.and_then(|affix| affix.strip(text));
+            self.evidence.add(line, bare.as_deref().unwrap_or(text));
         }
         if self.is_lenient {
             self.push_missing();
@@ -207,6 +221,22 @@ impl Building {
     fn note_token(&mut self, token: &str) {
         if !self.tokens.contains(token) {
             self.tokens.insert(token.to_owned());
+        }
+    }
+
+    /// The numbers, where it is a column of numbers.
+    pub(super) fn numbers(&self) -> Option<&[f64]> {
+        match &self.store {
+            Store::Number(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// Makes every cell of this number missing; returns how many there were.
+    pub(super) fn make_missing(&mut self, number: f64) -> usize {
+        match &mut self.store {
+            Store::Number(values) => sentinel::remove(values, number),
+            _ => 0,
         }
     }
 
@@ -248,23 +278,12 @@ fn unmarked(text: &[u8]) -> Option<f64> {
     number::parse_bytes(text, NumberFormat { decimal: '.', thousands: None })
 }
 
-fn owned(cell: Cell<'_>) -> OwnedCell {
-    match cell {
-        Cell::Empty => OwnedCell::Empty,
-        Cell::Text(text) => OwnedCell::Text(String::from_utf8_lossy(text).into_owned()),
-        Cell::Number(number) => OwnedCell::Number(number),
-        Cell::Date(ms) => OwnedCell::Date(ms),
-        Cell::Boolean(value) => OwnedCell::Boolean(value),
-        Cell::Error => OwnedCell::Error,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fill(plan: Plan, cells: &[&str]) -> Building {
-        let mut building = Building::new(plan, false, Evidence::default());
+        let mut building = Building::new(plan, false, Evidence::default(), None);
         for (line, cell) in (2..).zip(cells) {
             let cell = if cell.is_empty() { Cell::Empty } else { Cell::Text(cell.as_bytes()) };
             building.push(line, cell, &Missing::default());
@@ -294,6 +313,19 @@ mod tests {
             [(3, OwnedCell::Text("2,5".to_owned())), (4, OwnedCell::Text("x".to_owned()))]
         );
         assert!(building.into_values().is_empty());
+    }
+
+    #[test]
+    fn a_sign_beside_every_number() {
+        let format = NumberFormat { decimal: ',', thousands: None };
+        let mut building =
+            Building::new(Plan::Number(Some(format)), false, Evidence::default(), Affix::of("1%"));
+        for (line, text) in (2..).zip(["5,5%", "-1 %", "NA"]) {
+            building.push(line, Cell::Text(text.as_bytes()), &Missing::default());
+        }
+        assert!(building.is_done());
+        building.push(5, Cell::Text(b"7"), &Missing::default());
+        assert!(!building.is_done(), "7 without a sign may be 7 % or 700 %");
     }
 
     #[test]

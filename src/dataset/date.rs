@@ -2,7 +2,7 @@
 //! a value is sent to a model that was trained from that file.
 //!
 //! A format is written in strftime's letters, of which a few are read: `%Y` four digits, `%y` two,
-//! `%m %d %H` one or two, `%M %S` two, `%f` a fraction of a second or nothing, `%z` nothing, `Z` or
+//! `%m %d %H` one or two, `%b` the name of a month in English, Portuguese, Spanish, French or German, `%M %S` two, `%f` a fraction of a second or nothing, `%z` nothing, `Z` or
 //! an offset. Everything else stands for itself. A time without a date is one on 1970-01-01.
 
 use super::row::OwnedCell;
@@ -10,13 +10,44 @@ use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
 use std::collections::BTreeMap;
 
 /// Dates, each alone or with a time.
-const DATES: &[&str] =
-    &["%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%m/%d/%y"];
+const DATES: &[&str] = &[
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d/%b/%Y",
+    "%d-%b-%y",
+    "%d. %b %Y",
+    "%d de %b de %Y",
+    "%b %d, %Y",
+    "%b %Y",
+    "%b-%y",
+];
 /// Times that follow a date.
 const TIMES_AFTER: &[&str] =
     &["", " %H:%M:%S%f", " %H:%M", " %H.%M.%S", "T%H:%M:%S%f%z", "T%H:%M%z", " %H:%M:%S%f%z"];
 /// Times that stand alone.
 const TIMES: &[&str] = &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%H%M UTC", "%H%M Z"];
+const MONTHS: [&[&str]; 12] = [
+    &["january", "janeiro", "enero", "janvier", "januar", "jänner"],
+    &["february", "fevereiro", "febrero", "février", "fevrier", "februar"],
+    &["march", "março", "marco", "marzo", "mars", "märz", "mrz"],
+    &["april", "abril", "avril"],
+    &["may", "maio", "mayo", "mai"],
+    &["june", "junho", "junio", "juin", "juni"],
+    &["july", "julho", "julio", "juillet", "juli"],
+    &["august", "agosto", "août", "aout"],
+    &["september", "setembro", "septiembre", "septembre"],
+    &["october", "outubro", "octubre", "octobre", "oktober"],
+    &["november", "novembro", "noviembre", "novembre"],
+    &["december", "dezembro", "diciembre", "décembre", "decembre", "dezember"],
+];
 /// Hours and minutes as four digits: a time only where the column's name says so.
 pub(super) const FOUR_DIGITS: &str = "%H%M";
 
@@ -95,6 +126,7 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
                 year = if short < 70 { 2000 + short } else { 1900 + short };
             }
             b'm' => month = digits(&mut text, 1, 2)?,
+            b'b' => month = month_name(&mut text)?,
             b'd' => day = digits(&mut text, 1, 2)?,
             b'H' => hour = digits(&mut text, if fixed { 2 } else { 1 }, 2)?,
             b'M' => minute = digits(&mut text, 2, 2)?,
@@ -111,6 +143,24 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
     let days = i64::from(date.to_epoch_days());
     let minutes = (days * 24 + i64::from(hour)) * 60 + i64::from(minute) - i64::from(offset_min);
     Some((minutes * 60 + i64::from(second)) * 1000 + i64::from(ms))
+}
+
+/// The month whose name or abbreviation comes next.
+fn month_name(text: &mut &[u8]) -> Option<i32> {
+    let n = text.iter().take_while(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()).count();
+    let name = std::str::from_utf8(&text[..n]).ok()?.to_lowercase();
+    let is_month = |names: &&[&str]| {
+        name.chars().count() >= 3 && names.iter().any(|full| full.starts_with(name.as_str()))
+    };
+    let mut months = (1..).zip(&MONTHS).filter(|(_, names)| is_month(names)).map(|(month, _)| month);
+    let month = months.next()?;
+    // `jui` is juin or juillet.
+    if months.next().is_some() {
+        return None;
+    }
+    *text = &text[n..];
+    *text = text.strip_prefix(b".").unwrap_or(text);
+    Some(month)
 }
 
 fn digits(text: &mut &[u8], min: usize, max: usize) -> Option<i32> {
@@ -173,6 +223,13 @@ mod tests {
             ("2024-01-05T10:30:15Z", "%Y-%m-%dT%H:%M:%S%f%z", Some("2024-01-05T10:30:15Z")),
             ("0130 UTC", "%H%M UTC", Some("1970-01-01T01:30:00Z")),
             ("1200", "%H%M", Some("1970-01-01T12:00:00Z")),
+            ("5 Jan 2024", "%d %b %Y", Some("2024-01-05T00:00:00Z")),
+            ("05-fev-24", "%d-%b-%y", Some("2024-02-05T00:00:00Z")),
+            ("1. März 2024", "%d. %b %Y", Some("2024-03-01T00:00:00Z")),
+            ("14 juil. 2024", "%d %b %Y", Some("2024-07-14T00:00:00Z")),
+            ("7 de setembro de 2024", "%d de %b de %Y", Some("2024-09-07T00:00:00Z")),
+            ("Dec 24, 2024", "%b %d, %Y", Some("2024-12-24T00:00:00Z")),
+            ("5 jui 2024", "%d %b %Y", None), ("5 foo 2024", "%d %b %Y", None), ("5 ja 2024", "%d %b %Y", None),
             ("9:05", "%H:%M", Some("1970-01-01T09:05:00Z")),
             ("2023-02-29", "%Y-%m-%d", None), ("31/04/2024", "%d/%m/%Y", None),
             ("2024-13-01", "%Y-%m-%d", None), ("24:00", "%H:%M", None), ("120", "%H%M", None),

@@ -8,6 +8,7 @@ use super::{
     options::ReadLimits,
     row::{OwnedCell, Row, SampleRow},
     source::Source,
+    spaced::{self, Spaced, Spacing},
     transcode::count_feeds,
 };
 use csv::{ByteRecord, ReaderBuilder, Terminator};
@@ -29,16 +30,30 @@ pub(super) struct Dialect {
     pub(super) reason: String,
     /// Lines before the first that are no part of the table: an Excel `sep=;` line.
     n_skipped: u64,
+    /// Where blanks part the columns.
+    spacing: Option<Spacing>,
 }
 
 impl Dialect {
     /// The separator, where there is more than one column.
     pub(super) fn delimiter(&self) -> Option<char> {
+        if self.spacing.is_some() {
+            return Some(' ');
+        }
         (self.delimiter != NONE).then(|| char::from(self.delimiter))
     }
 
     pub(super) fn is_comma(&self) -> bool {
         self.delimiter == b','
+    }
+
+    /// The whole text, with one separator between its cells.
+    fn text<'a>(&self, source: Source<'a>, survey: &Survey) -> std::io::Result<Box<dyn Read + 'a>> {
+        let text = survey.text(source)?;
+        Ok(match self.spacing {
+            Some(spacing) => Box::new(Spaced::new(text, spacing)),
+            None => text,
+        })
     }
 }
 
@@ -64,10 +79,14 @@ pub(super) fn sample(
                     "delimiter: '{delimiter}' is no ASCII character; use , ; | or a tab"
                 )))
             })?;
-            Dialect { delimiter, reason: "given with the upload".to_owned(), n_skipped }
+            let reason = "given with the upload".to_owned();
+            let spacing = spaced::detect(&text).filter(|_| delimiter == b' ');
+            let delimiter = if spacing.is_some() { b'\t' } else { delimiter };
+            Dialect { delimiter, reason, n_skipped, spacing }
         }
         (None, Some(delimiter)) => {
-            Dialect { delimiter, reason: "the file's first line names it".to_owned(), n_skipped }
+            let reason = "the file's first line names it".to_owned();
+            Dialect { delimiter, reason, n_skipped, spacing: None }
         }
         (None, None) => detect(&text),
     };
@@ -103,9 +122,10 @@ fn sep_line(text: &str) -> Option<u8> {
     }
 }
 
-fn reader<R: Read>(text: R, delimiter: u8, buffer: usize) -> csv::Reader<R> {
+fn reader<R: Read>(text: R, dialect: &Dialect, buffer: usize) -> csv::Reader<R> {
     ReaderBuilder::new()
-        .delimiter(delimiter)
+        .delimiter(dialect.delimiter)
+        .quoting(dialect.spacing.is_none())
         .has_headers(false)
         .flexible(true)
         // The default takes three line ends but counts lines by one of them.
@@ -130,7 +150,11 @@ fn next_record<R: Read>(
 }
 
 fn parse_sample(text: &str, dialect: &Dialect) -> Vec<SampleRow> {
-    let mut reader = reader(text.as_bytes(), dialect.delimiter, 1 << 16);
+    let text: Box<dyn Read + '_> = match dialect.spacing {
+        Some(spacing) => Box::new(Spaced::new(text.as_bytes(), spacing)),
+        None => Box::new(text.as_bytes()),
+    };
+    let mut reader = reader(text, dialect, 1 << 16);
     let mut record = ByteRecord::new();
     let mut rows = Vec::new();
     while let Ok(Some(line)) = next_record(&mut reader, &mut record) {
@@ -148,21 +172,54 @@ fn parse_sample(text: &str, dialect: &Dialect) -> Vec<SampleRow> {
 /// The separator with which most rows have the same width and the cells are whole.
 fn detect(text: &str) -> Dialect {
     let mut best = (0.0, NONE, 1);
+    let mut numeric = 0.0;
     for delimiter in CANDIDATES {
-        let dialect = Dialect { delimiter, reason: String::new(), n_skipped: 0 };
+        let dialect = Dialect { delimiter, reason: String::new(), n_skipped: 0, spacing: None };
         let mut rows = parse_sample(text, &dialect);
         rows.truncate(200);
         let (score, width) = score(&rows, delimiter);
         if score > best.0 {
             best = (score, delimiter, width);
+            numeric = numeric_share(&rows);
         }
     }
     let (_, delimiter, width) = best;
+    if let Some(spacing) = spaced::detect(text).filter(|found| match delimiter {
+        NONE => true,
+        // Tabs and blanks mixed, under a header that is a comment.
+        b'\t' => found.is_marked || numeric < 0.5,
+        // `1,5 2,5`: cut at the decimal commas, cells are no numbers and the header stays whole.
+        _ => numeric < 0.5 || !has_byte(text, found.first_line, delimiter),
+    }) {
+        return Dialect {
+            delimiter: b'\t',
+            reason: format!("blanks part its lines into {} columns of numbers", spacing.width),
+            n_skipped: 0,
+            spacing: Some(spacing),
+        };
+    }
     let reason = match delimiter {
         NONE => "no separator gives rows of equal width: one column".to_owned(),
         _ => format!("it cuts most rows into {width} cells that are whole"),
     };
-    Dialect { delimiter, reason, n_skipped: 0 }
+    Dialect { delimiter, reason, n_skipped: 0, spacing: None }
+}
+
+fn has_byte(text: &str, line: u64, byte: u8) -> bool {
+    let line = text.lines().nth(line.saturating_sub(1) as usize);
+    line.is_some_and(|line| line.bytes().any(|other| other == byte))
+}
+
+/// The share of the cells below the first row that are numbers.
+fn numeric_share(rows: &[SampleRow]) -> f64 {
+    let (mut n, mut n_numbers) = (0usize, 0usize);
+    for cell in rows.iter().skip(1).flat_map(|row| &row.cells) {
+        if let OwnedCell::Text(text) = cell {
+            n += 1;
+            n_numbers += usize::from(number_format::shape(text).is_some());
+        }
+    }
+    n_numbers as f64 / n.max(1) as f64
 }
 
 /// How well a separator explains the rows, and the width of most of them.
@@ -238,7 +295,7 @@ pub(super) fn check_quotes(source: Source<'_>, survey: &Survey, dialect: &Dialec
         /// After a quote within quotes: the end of the cell, or half of a doubled quote.
         Closed,
     }
-    if !survey.has_quotes {
+    if !survey.has_quotes || dialect.spacing.is_some() {
         return Ok(());
     }
     let mut reader = BufReader::with_capacity(1 << 18, survey.text(source)?);
@@ -304,9 +361,10 @@ pub(super) fn visit(
     limits: &ReadLimits,
     each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
-    let mut reader = reader(survey.text(source)?, dialect.delimiter, 1 << 18);
+    let mut reader = reader(dialect.text(source, survey)?, dialect, 1 << 18);
     let mut record = ByteRecord::new();
     let (mut ragged, mut n_ragged) = (Vec::new(), 0u64);
+    let mut notes: Vec<(u64, ByteRecord, String)> = Vec::new();
     let mut n_rows = 0;
     while let Some(line) = next_record(&mut reader, &mut record)? {
         if line < layout.first_data_line || line <= dialect.n_skipped {
@@ -319,9 +377,15 @@ pub(super) fn visit(
             if is_blank(&record) {
                 continue;
             }
+            let message = format!("{} cells instead of {}", record.len(), layout.width);
+            if is_note(&record) && notes.len() < MAX_ISSUES {
+                notes.push((line, record.clone(), message));
+                continue;
+            }
+            n_ragged += notes.len() as u64;
+            ragged.extend(notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
             n_ragged += 1;
             if ragged.len() < MAX_ISSUES {
-                let message = format!("{} cells instead of {}", record.len(), layout.width);
                 ragged.push(Issue::at(line, message));
             }
             continue;
@@ -329,6 +393,8 @@ pub(super) fn visit(
         if is_blank(&record) {
             continue;
         }
+        n_ragged += notes.len() as u64;
+        ragged.extend(notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
         n_rows += 1;
         if n_rows > limits.max_rows {
             return Err(ReadError::TooManyRows(Problem::new(format!(
@@ -340,13 +406,26 @@ pub(super) fn visit(
             each(Row::Text { line, record: &record })?;
         }
     }
-    if ragged.is_empty() { Ok(()) } else { Err(ragged_rows(n_ragged, ragged, layout)) }
+    if !ragged.is_empty() {
+        ragged.truncate(MAX_ISSUES);
+        return Err(ragged_rows(n_ragged, ragged, layout));
+    }
+    // Under the last row of the table lines of one text are notes.
+    notes.iter().try_for_each(|(line, record, _)| each(Row::Text { line: *line, record }))
 }
 
 /// Separators at the end of the line add empty cells, in the rows or in the header only.
 fn fits(record: &ByteRecord, layout: &Layout) -> bool {
     record.len() >= layout.min_width
         && record.iter().skip(layout.width).all(|cell| cell.trim_ascii().is_empty())
+}
+
+/// One text and no number: perhaps a note under the table.
+fn is_note(record: &ByteRecord) -> bool {
+    let mut filled = record.iter().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
+    let (first, second) = (filled.next(), filled.next());
+    let Some(text) = first.and_then(|cell| std::str::from_utf8(cell).ok()) else { return false };
+    second.is_none() && text.len() > 3 && number_format::shape(text).is_none()
 }
 
 fn is_blank(record: &ByteRecord) -> bool {
@@ -373,6 +452,12 @@ pub(super) fn cell_too_large(line: u64, i: usize, n_chars: usize, limits: &ReadL
         ))
         .with(Issue::at(line, "cell too large").in_column((i + 1).to_string())),
     )
+}
+
+/// A row that is no note either.
+pub(super) fn short_row(line: u64, width: usize) -> ReadError {
+    let layout = Layout { width, ..Layout::default() };
+    ragged_rows(1, vec![Issue::at(line, format!("1 cell instead of {width}"))], &layout)
 }
 
 fn ragged_rows(n_ragged: u64, ragged: Vec<Issue>, layout: &Layout) -> ReadError {

@@ -68,7 +68,7 @@ pub struct Histogram {
 /// How a file was read: the `read` of a dataset's description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadReport {
-    /// `csv` or `xlsx`.
+    /// `csv`, `xlsx`, `xlsb`, `xls` or `ods`.
     pub format: String,
     /// The encoding of a text file.
     pub encoding: Option<String>,

@@ -11,6 +11,7 @@ use super::{
     profile,
     row::OwnedCell,
     schema::{self, Forced, Plan},
+    sentinel,
     table::{Column, ColumnKind, MISSING_CODE, Table, Values},
 };
 use std::collections::BTreeSet;
@@ -25,6 +26,24 @@ pub(super) fn missing_tokens(buildings: &[Building]) -> Vec<String> {
     let tokens: BTreeSet<String> =
         buildings.iter().flat_map(|building| building.tokens.iter().cloned()).collect();
     tokens.into_iter().collect()
+}
+
+/// Makes sentinels missing; returns them as texts, and what to tell of them.
+pub(super) fn remove_sentinels(names: &[String], buildings: &mut [Building]) -> (Vec<String>, Vec<Warning>) {
+    let numbers: Vec<Option<&[f64]>> = buildings.iter().map(Building::numbers).collect();
+    let mut tokens = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for (i, sentinel) in sentinel::find(&numbers).into_iter().enumerate() {
+        let Some(sentinel) = sentinel else { continue };
+        let n = buildings[i].make_missing(sentinel);
+        tokens.insert(sentinel.to_string());
+        warnings.push(warning(
+            "sentinel-missing",
+            &names[i],
+            format!("{n} cell(s) hold {sentinel}, which is repeated and lies far outside the other values, so they count as missing. Upload the file again with missing= listing only what is missing to keep them"),
+        ));
+    }
+    (tokens.into_iter().collect(), warnings)
 }
 
 /// The finished columns with their profiles; unnamed empty ones and ignored ones are left out.
@@ -45,6 +64,7 @@ pub(super) fn table(
         }
         let name = &names[i];
         let plan = building.plan.clone();
+        let affix = building.affix.filter(|_| matches!(plan, Plan::Number(_)));
         let (n_non_finite, n_misfits) = (building.n_non_finite, building.n_misfits);
         let misfits = building.misfits.clone();
         let (kind, values, reason) = classify(name, building, forced[i]);
@@ -76,8 +96,16 @@ pub(super) fn table(
                 .filter(|(column, _)| *column == i)
                 .map(|(_, doubt)| warning("number-format-assumed", name, doubt.clone())),
         );
-        let column =
-            Column { name: name.clone(), kind, unit: layout.units.get(i).cloned().flatten(), values };
+        let own_unit = affix.map(|affix| affix.unit().to_owned());
+        if let Some(unit) = &own_unit {
+            warnings.push(warning(
+                "sign-as-unit",
+                name,
+                format!("every number has {unit} beside it; the number was read as it is written and {unit} became the unit of the column"),
+            ));
+        }
+        let unit = layout.units.get(i).cloned().flatten().or(own_unit);
+        let column = Column { name: name.clone(), kind, unit, values };
         let mut profile = profile::of(&column, reason);
         match plan {
             Plan::Number(format) => profile.number_format = Some(format.unwrap_or(decision.file)),

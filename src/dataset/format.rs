@@ -13,6 +13,8 @@ pub(super) enum Format {
     Delimited,
     /// A zip archive; whether it is a workbook is seen from its directory.
     Zip,
+    /// An OLE2 container: a workbook of Excel 97-2003, unless it holds something else.
+    Ole2,
 }
 
 /// Signatures of what people upload by mistake.
@@ -35,6 +37,8 @@ const FOREIGN: &[(&[u8], &str, &str)] = &[
     (b"\x93NUMPY", "a NumPy array", "export it with numpy.savetxt"),
 ];
 
+/// The stream of a workbook lies at the start of its container, after the tables of sectors.
+const FILE_PASS_BYTES: u64 = 1 << 20;
 const OLE2: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
 /// Says what `source` is, or refuses it, naming what was found.
@@ -49,7 +53,7 @@ pub(super) fn detect(source: Source<'_>) -> Result<Format, ReadError> {
         return Ok(Format::Zip);
     }
     if head.starts_with(OLE2) {
-        return Err(ole2(source)?);
+        return ole2(source);
     }
     if let Some((_, what, mend)) = FOREIGN.iter().find(|(magic, ..)| head.starts_with(magic)) {
         return Err(unsupported(what, mend));
@@ -63,7 +67,7 @@ pub(super) fn detect(source: Source<'_>) -> Result<Format, ReadError> {
 /// The refusal that names what was found.
 pub(super) fn unsupported(what: &str, mend: &str) -> ReadError {
     ReadError::UnsupportedMediaType(Problem::new(format!(
-        "the file is {what}, not a table; {mend}. Read are .csv (also .tsv and .txt with , ; tab or |) and .xlsx"
+        "the file is {what}, not a table; {mend}. Read are text tables (.csv, .tsv, .txt, .dat) and workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods)"
     )))
 }
 
@@ -82,14 +86,36 @@ fn markup(head: &[u8]) -> Option<&'static str> {
 }
 
 /// An OLE2 container is an old workbook, or a new one that is encrypted.
-fn ole2(source: Source<'_>) -> io::Result<ReadError> {
+fn ole2(source: Source<'_>) -> Result<Format, ReadError> {
     let marker: Vec<u8> = "EncryptedPackage".bytes().flat_map(|byte| [byte, 0]).collect();
-    Ok(if contains(&mut source.open()?, &marker)? {
-        ReadError::PasswordProtected(Problem::new(
+    if contains(&mut source.open()?, &marker)? || has_file_pass(&source.head(FILE_PASS_BYTES)?) {
+        return Err(ReadError::PasswordProtected(Problem::new(
             "the workbook is protected by a password; open it and save it without one, then upload it again",
-        ))
-    } else {
-        unsupported("an Excel 97-2003 workbook (.xls) or another OLE2 document", "save it as .xlsx")
+        )));
+    }
+    Ok(Format::Ole2)
+}
+
+/// Whether an old workbook says that it is encrypted: a `FilePass` record among the first of its
+/// stream. A reader that overlooks it takes the scrambled bytes for cells.
+fn has_file_pass(head: &[u8]) -> bool {
+    const BEGIN: [u8; 8] = [0x09, 0x08, 0x10, 0x00, 0x00, 0x06, 0x05, 0x00];
+    const FILE_PASS: u16 = 0x2f;
+    const RECORDS: usize = 8;
+    // Streams begin at sectors, the smallest of which have 64 bytes.
+    let starts = (0..head.len()).step_by(64).filter(|at| head[*at..].starts_with(&BEGIN));
+    let mut starts = starts.take(4);
+    starts.any(|start| {
+        let mut rest = &head[start..];
+        for _ in 0..RECORDS {
+            let [a, b, c, d, ..] = *rest else { return false };
+            if u16::from_le_bytes([a, b]) == FILE_PASS {
+                return true;
+            }
+            let Some(after) = rest.get(4 + usize::from(u16::from_le_bytes([c, d]))..) else { return false };
+            rest = after;
+        }
+        false
     })
 }
 
@@ -131,7 +157,12 @@ mod tests {
     fn an_encrypted_workbook_is_told_from_an_old_one() {
         let mut bytes = OLE2.to_vec();
         bytes.resize(70_000, 0);
-        assert_eq!(detect(Source::Bytes(&bytes)).unwrap_err().slug(), "unsupported-media-type");
+        assert_eq!(detect(Source::Bytes(&bytes)), Ok(Format::Ole2));
+        // A workbook stream in the second sector: begin, then the record that says "encrypted".
+        let mut scrambled = bytes.clone();
+        scrambled[512..520].copy_from_slice(&[0x09, 0x08, 0x10, 0, 0, 0x06, 0x05, 0]);
+        scrambled[532..536].copy_from_slice(&[0x2f, 0, 6, 0]);
+        assert_eq!(detect(Source::Bytes(&scrambled)).unwrap_err().slug(), "password-protected");
         // The marker lies across the border of two pieces.
         bytes.truncate((1 << 16) - 5);
         bytes.extend("EncryptedPackage".bytes().flat_map(|byte| [byte, 0]));

@@ -9,8 +9,10 @@
 //! ```
 
 use super::{
+    affix::Affix,
     date, delimited,
     error::{Problem, ReadError},
+    header_block::Block,
     missing::Missing,
     number_format,
     options::ReadOptions,
@@ -76,12 +78,28 @@ pub(super) fn find(
         ..Layout::default()
     };
     if has_header {
-        let n_named = top.cells.iter().rposition(|cell| *cell != OwnedCell::Empty).map_or(0, |i| i + 1);
-        layout.header_line = Some(top.line);
-        layout.first_data_line = top.line + 1;
+        let block = match options.header_row {
+            Some(_) => Block::one(start),
+            None => Block::from(start, &filled, usual, missing),
+        };
+        let rows = &filled[block.first..=block.last];
+        let n_named = rows.iter().map(|row| n_used(row)).max().unwrap_or(0);
+        let bottom = filled[block.last];
+        layout.header_line = Some(filled[block.base].line);
+        layout.first_data_line = bottom.line + 1;
         layout.width = usual.max(n_named);
-        layout.min_width = n_named;
-        layout.names = top.cells.iter().map(|cell| cell.borrow().to_text()).collect();
+        layout.min_width = n_used(top);
+        layout.names = block.names(&filled, layout.width);
+        if block.last > block.first {
+            layout.reason.push_str(&format!(
+                "; the header is lines {} to {}, whose names are joined where one would repeat",
+                top.line, bottom.line
+            ));
+        }
+        if start > 0 {
+            layout.reason.push_str(&format!("; {start} line(s) above it are titles or notes"));
+        }
+        let body = &filled[block.last + 1..];
         let units = match options.units_row {
             Some(0) => None,
             Some(line) => {
@@ -135,17 +153,19 @@ fn n_used(row: &SampleRow) -> usize {
 }
 
 /// Whether a cell holds a value rather than a word.
-fn is_value(cell: &OwnedCell) -> bool {
+pub(super) fn is_value(cell: &OwnedCell) -> bool {
     match cell {
         OwnedCell::Text(text) => {
-            number_format::shape(text).is_some() || !date::candidates(&[text.as_str()].into_iter()).is_empty()
+            number_format::shape(text).is_some()
+                || Affix::of(text).and_then(|affix| number_format::shape(&affix.strip(text)?)).is_some()
+                || !date::candidates(&[text.as_str()].into_iter()).is_empty()
         }
         OwnedCell::Empty => false,
         OwnedCell::Number(_) | OwnedCell::Date(_) | OwnedCell::Boolean(_) | OwnedCell::Error => true,
     }
 }
 
-fn is_missing(cell: &OwnedCell, missing: &Missing) -> bool {
+pub(super) fn is_missing(cell: &OwnedCell, missing: &Missing) -> bool {
     match cell {
         OwnedCell::Empty | OwnedCell::Error => true,
         OwnedCell::Text(text) => missing.is_missing_among_numbers(text.as_bytes()),
@@ -154,7 +174,7 @@ fn is_missing(cell: &OwnedCell, missing: &Missing) -> bool {
 }
 
 /// Whether column `i` of the body is one of values: nearly all its cells are.
-fn is_value_column(body: &[&SampleRow], i: usize, missing: &Missing) -> bool {
+pub(super) fn is_value_column(body: &[&SampleRow], i: usize, missing: &Missing) -> bool {
     let (mut n, mut n_values) = (0, 0);
     for cell in body.iter().take(BODY_ROWS).filter_map(|row| row.cells.get(i)) {
         if !is_missing(cell, missing) {
@@ -210,7 +230,7 @@ fn is_even_run(values: &[String]) -> bool {
     step > 0 && numbers.windows(2).all(|pair| pair[1] - pair[0] == step)
 }
 
-fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, missing: &Missing) -> bool {
+pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, missing: &Missing) -> bool {
     if body.len() < 2 {
         return false;
     }

@@ -31,13 +31,27 @@ const EVERYWHERE: &[&str] = &[
     "#GETTING_DATA",
     "#SPILL!",
     "#CALC!",
+    "#NV",
+    "#N/V",
+    "#WERT!",
+    "#BEZUG!",
+    "#ZAHL!",
+    "#VALEUR!",
+    "#NOM?",
+    "#NOMBRE!",
+    "#¡VALOR!",
+    "#¿NOMBRE?",
+    "#¡DIV/0!",
+    "#¡REF!",
+    "#¡NUM!",
+    "#¡NULO!",
 ];
 
 /// Mean "missing" only where the other cells are numbers, dates or booleans; as a category `-` may
 /// be the sign of a charge and `None` a kind of basement.
 const AMONG_NUMBERS: &[&str] = &[
     "-", "--", "---", "–", "—", ".", "..", "...", "…", "None", "none", "nil", "nd", "ND", "n.d.", "N.D.",
-    "s/d", "S/D", "*", "**",
+    "s/d", "S/D", "n/d", "N/D", "k.A.", "*", "**",
 ];
 
 /// Mean a number that is none.
@@ -61,6 +75,11 @@ impl Missing {
         Self { sentinels: sentinels.collect(), given }
     }
 
+    /// Whether the caller said what is missing.
+    pub(super) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
     /// Whether the caller lists this number as missing, however a cell writes it.
     pub(super) fn is_sentinel(&self, number: f64) -> bool {
         !self.sentinels.is_empty() && self.sentinels.contains(&number)
@@ -71,7 +90,7 @@ impl Missing {
         match &self.given {
             Some(tokens) => tokens.iter().any(|token| token.as_bytes() == cell),
             None => {
-                cell.len() <= 13
+                cell.len() <= 14
                     && (EVERYWHERE.iter().any(|token| token.as_bytes() == cell)
                         || (cell.len() > 2 && cell.iter().all(|byte| *byte == b'*')))
             }

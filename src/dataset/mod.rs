@@ -1,7 +1,7 @@
 //! A file becomes a typed table, and the reasons for every decision are kept.
 //!
 //! ```text
-//! format     what the bytes are                     csv | zip | refused by name
+//! format     what the bytes are                     text | zip | OLE2 | refused by name
 //! encoding   bytes -> UTF-8                         delimited: which separator, records
 //! archive    is the zip what it says                workbook:  sheets, cells as a stream
 //! header     titles, header, units, first data line
@@ -14,7 +14,9 @@
 //! a file says about itself, but a hostile workbook can still exhaust the memory of its process:
 //! servers call it through `ingest`, which runs it in a process of its own.
 
+mod affix;
 mod archive;
+mod body_rows;
 pub mod boolean;
 mod columns;
 pub mod date;
@@ -25,10 +27,13 @@ mod error;
 mod finish;
 mod format;
 mod header;
+mod header_block;
+mod merged;
 mod missing;
 mod names;
 pub mod number;
 mod number_format;
+mod ole2;
 mod options;
 pub mod parquet;
 mod preview;
@@ -36,7 +41,10 @@ mod profile;
 mod reading;
 mod row;
 mod schema;
+mod sentinel;
+mod sheet_cells;
 mod source;
+mod spaced;
 pub mod spelling;
 mod table;
 mod transcode;

@@ -51,6 +51,7 @@ fn normalised(cell: &[u8], format: NumberFormat) -> Option<f64> {
     let (mut in_fraction, mut in_exponent) = (false, false);
     let mut n_digits = 0;
     let mut group = None; // digits since the last thousands mark
+    let mut used_mark = None;
     while let Some(&byte) = rest.first() {
         let mut width = 1;
         match byte {
@@ -81,10 +82,20 @@ fn normalised(cell: &[u8], format: NumberFormat) -> Option<f64> {
             b'+' | b'-' => {
                 buffer[n] = byte;
                 n += 1;
+                // Bookkeepers write `- 5`.
+                while n == 1 && rest.get(width) == Some(&b' ') {
+                    width += 1;
+                }
             }
             _ => {
                 let mark = format.thousands?;
-                width = thousands_width(rest, mark)?;
+                // A space between groups means the same in every country.
+                let mark_here = if thousands_width(rest, mark).is_some() { mark } else { ' ' };
+                if used_mark.is_some_and(|used| used != mark_here) {
+                    return None;
+                }
+                used_mark = Some(mark_here);
+                width = thousands_width(rest, mark_here)?;
                 let complete = group.map_or((1..=3).contains(&n_digits), |n_in_group| n_in_group == 3);
                 if in_fraction || in_exponent || !complete {
                     return None;
@@ -135,6 +146,8 @@ mod tests {
             ("1 234,5", FRENCH, Some(1234.5)), ("1\u{a0}234,5", FRENCH, Some(1234.5)),
             ("1\u{202f}234\u{202f}567", FRENCH, Some(1_234_567.0)),
             ("\u{2212}5,5", COMMA, Some(-5.5)), ("\u{2212}5.5", POINT, Some(-5.5)),
+            ("- 5", US, Some(-5.0)), ("-1 414", US, Some(-1414.0)), ("- 1,5", COMMA, Some(-1.5)),
+            ("1,234 567", US, None), ("5 - 1", US, None), ("- ", US, None), ("1 23", US, None),
             // Not exactly a number of the format: never a guess.
             ("12,5", POINT, None), ("12.5", COMMA, None), ("12.5", BRAZIL, None),
             ("1.23,4", BRAZIL, None), ("1234.567,8", BRAZIL, None), ("1,23", US, None),

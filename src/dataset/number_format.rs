@@ -47,6 +47,14 @@ struct Sighting {
     text: String,
 }
 
+/// The decimal mark of a column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Settled {
+    mark: char,
+    /// Whether a cell shows it; otherwise it follows from how many digits the numbers have.
+    is_shown: bool,
+}
+
 const DECIMALS: [char; 2] = ['.', ','];
 const THOUSANDS: [char; 4] = ['.', ',', ' ', '\''];
 
@@ -74,7 +82,8 @@ pub(super) struct Context<'a> {
 
 /// How `text` is written, where it looks like a number at all.
 pub(super) fn shape(text: &str) -> Option<Shape> {
-    let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(text);
+    // Bookkeepers write `- 5`.
+    let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).map_or(text, str::trim_start);
     let (mantissa, has_exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => {
             let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
@@ -144,13 +153,13 @@ impl Evidence {
     }
 
     /// The decimal mark that this column alone settles, or the two cells that contradict.
-    fn settle(&self) -> Result<Option<char>, [&Sighting; 2]> {
+    fn settle(&self) -> Result<Option<Settled>, [&Sighting; 2]> {
         let shows = |i: usize| self.decimal[i].as_ref().or(self.thousands[1 - i].as_ref());
         match (shows(0), shows(1)) {
             (Some(point), Some(comma)) => Err([point, comma]),
-            (Some(_), None) => Ok(Some('.')),
-            (None, Some(_)) => Ok(Some(',')),
-            (None, None) => Ok(self.settle_by_digits()),
+            (Some(_), None) => Ok(Some(Settled { mark: '.', is_shown: true })),
+            (None, Some(_)) => Ok(Some(Settled { mark: ',', is_shown: true })),
+            (None, None) => Ok(self.settle_by_digits().map(|mark| Settled { mark, is_shown: false })),
         }
     }
 
@@ -196,10 +205,30 @@ pub(super) fn decide(columns: &[Option<&Evidence>], context: Context<'_>) -> Res
     if let Some(decimal) = context.decimal {
         return Ok(by_order(columns, decimal));
     }
-    let mut settled = vec![None; columns.len()];
+    let mut found = vec![None; columns.len()];
     for (i, evidence) in columns.iter().enumerate() {
         let Some(evidence) = evidence else { continue };
-        settled[i] = evidence.settle().map_err(|pair| contradiction(&context.names[i], pair))?;
+        found[i] = evidence.settle().map_err(|pair| contradiction(&context.names[i], pair))?;
+    }
+    let shown = |mark: char| found.iter().flatten().any(|own| own.is_shown && own.mark == mark);
+    let file_mark = match (shown('.'), shown(',')) {
+        (true, false) => Some('.'),
+        (false, true) => Some(','),
+        _ => None,
+    };
+    let mut doubts = Vec::new();
+    let mut settled = vec![None; columns.len()];
+    for (i, evidence) in columns.iter().enumerate() {
+        let (Some(_), Some(own)) = (evidence, found[i]) else { continue };
+        // What other columns show outweighs what the digits of one let suppose.
+        let mark = if own.is_shown { own.mark } else { file_mark.unwrap_or(own.mark) };
+        if mark != own.mark {
+            doubts.push((i, format!("its marks were read as the rest of the file writes numbers, with {mark} as the decimal mark")));
+        }
+        settled[i] = Some(mark);
+    }
+    for (i, evidence) in columns.iter().enumerate() {
+        let Some(evidence) = evidence else { continue };
         check_thousands(evidence, settled[i], &context.names[i])?;
     }
     let n_point = settled.iter().flatten().filter(|mark| **mark == '.').count();
@@ -207,7 +236,6 @@ pub(super) fn decide(columns: &[Option<&Evidence>], context: Context<'_>) -> Res
     let unsettled: Vec<usize> = (0..columns.len())
         .filter(|i| settled[*i].is_none() && columns[*i].is_some_and(Evidence::has_marks))
         .collect();
-    let mut doubts = Vec::new();
     let (decimal, reason) = if n_point + n_comma > 0 {
         let decimal = if n_comma > n_point { ',' } else { '.' };
         let n = n_point.max(n_comma);

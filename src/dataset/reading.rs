@@ -2,7 +2,8 @@
 //! pass over the rows (a second one only where a column was not what its first rows promised).
 
 use super::{
-    archive::malformed,
+    archive::{self, malformed},
+    body_rows::{BodyRows, LeftOut},
     columns::Building,
     date,
     delimited::{self, Dialect},
@@ -15,9 +16,11 @@ use super::{
     missing::Missing,
     names,
     number_format::{self, Context, Decision, Evidence},
+    ole2,
     options::{ReadLimits, ReadOptions},
     row::{OwnedCell, Row, SampleRow},
     schema::{self, Forced, Look, Plan},
+    sheet_cells::Kind,
     source::Source,
     table::{NumberFormat, Table},
     workbook::Workbook,
@@ -38,7 +41,7 @@ pub struct Reading {
     pub description: Description,
 }
 
-/// Reads a `.csv` or `.xlsx` file. `filename` is used in messages only: what the file is, its
+/// Reads a text table or a workbook. `filename` is used in messages only: what the file is, its
 /// bytes say.
 pub fn read<'a>(
     source: impl Into<Source<'a>>,
@@ -57,7 +60,14 @@ pub fn read<'a>(
                 other => other,
             }),
         Format::Delimited => read_delimited(source, filename, options, limits),
-        Format::Zip => read_workbook(source, filename, options, limits),
+        Format::Zip => {
+            let kind = archive::check(source, named_as_workbook(filename), limits)?;
+            read_workbook(source, kind, options, limits)
+        }
+        Format::Ole2 => {
+            ole2::check(source)?;
+            read_workbook(source, Kind::Xls, options, limits)
+        }
     }
 }
 
@@ -117,28 +127,50 @@ fn read_delimited(
 
 fn read_workbook(
     source: Source<'_>,
-    filename: &str,
+    kind: Kind,
     options: &ReadOptions,
     limits: &ReadLimits,
 ) -> Result<Reading, ReadError> {
-    let mut workbook = Workbook::open(source, named_as_workbook(filename), limits)?;
+    let mut workbook = Workbook::open(source, kind)?;
     let sheet = workbook.choose_sheet(options.sheet.as_deref(), limits)?;
     let sheets = workbook.sheet_names().to_vec();
     let mut body =
         Body::Sheet { workbook: &mut workbook, sheet: &sheet.name, is_ordered: sheet.is_ordered, limits };
     let mut reading = assemble(&mut body, &sheet.sample, options, limits, false)
         .map_err(|error| error.in_sheet(&sheet.name))?;
+    refuse_report(&reading, &sheet.name, &sheets, options)?;
     let report = &mut reading.description.read;
-    "xlsx".clone_into(&mut report.format);
+    kind.name().clone_into(&mut report.format);
     report.sheet = Some(sheet.name);
     report.sheets = sheets;
     report.reasons.insert("sheet".to_owned(), sheet.reason);
     Ok(reading)
 }
 
+/// A sheet laid out to be looked at has neither a header nor full columns: reading it as a table
+/// would make columns that mean nothing.
+fn refuse_report(
+    reading: &Reading,
+    sheet: &str,
+    sheets: &[String],
+    options: &ReadOptions,
+) -> Result<(), ReadError> {
+    let is_given = options.sheet.is_some() || options.header_row.is_some();
+    let n_cells = reading.description.rows * reading.description.columns.len() as u64;
+    let n_missing: u64 = reading.description.columns.iter().map(|column| column.missing).sum();
+    let is_sparse = n_missing * 10 > n_cells * 3;
+    if is_given || reading.description.read.header_row.is_some() || !is_sparse {
+        return Ok(());
+    }
+    Err(ReadError::EmptyFile(Problem::new(format!(
+        "no sheet of the workbook holds a table with a header: '{sheet}', the fullest, has no row of names and {n_missing} of {n_cells} cells are empty. Name the sheet (sheet=) and the line of its header (header_row=; 0 for none), or copy the table into a sheet of its own. The sheets are {}",
+        sheets.join(", ")
+    ))))
+}
+
 fn named_as_workbook(filename: &str) -> bool {
     let extension = filename.rsplit('.').next().unwrap_or_default();
-    ["xlsx", "xlsm", "xls", "xlsb"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    ["xlsx", "xlsm", "xls", "xlsb", "ods"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// The rows of a file, which can be visited again.
@@ -181,25 +213,43 @@ fn assemble(
     comma_separated: bool,
 ) -> Result<Reading, ReadError> {
     let missing = Missing::new(options.missing.as_ref());
+    let is_workbook = matches!(body, Body::Sheet { .. });
     let layout = header::find(sample, options, &missing)?;
     let (names, mut warnings) = names::unique(&layout.names, layout.width);
-    let mut drafts = draft(sample, &layout, &names, options, &missing)?;
+    let mut sample_rows = Vec::new();
+    let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
+    for row in sample.iter().filter(|row| row.line >= layout.first_data_line) {
+        // A row without its cells is an error when it comes to it, not while a plan is made.
+        let _ = body_rows.pass(row.as_row(), &mut |row| {
+            let cells = (0..layout.width).map(|i| row.cell(i).to_owned_cell()).collect();
+            sample_rows.push(SampleRow { line: row.line(), cells });
+            Ok(())
+        });
+    }
+    let mut drafts = draft(&sample_rows, &layout, &names, options, &missing, is_workbook)?;
     let context = Context { decimal: options.decimal, comma_separated, names: &names };
     let mut decision = decide(&drafts, context)?;
     let mut plans = plans(&drafts, &decision);
+    let mut left_out = LeftOut::default();
     let mut finished: Vec<Option<Building>> = names.iter().map(|_| None).collect();
     for pass in 0..MAX_PASSES {
         let mut pending = Vec::new();
         for (i, plan) in plans.iter().enumerate().filter(|(i, _)| finished[*i].is_none()) {
             let is_lenient = drafts[i].forced.is_some();
-            pending.push((i, Building::new(plan.clone(), is_lenient, drafts[i].evidence.clone())));
+            let affix = match drafts[i].look {
+                Look::NumbersWith(affix) => Some(affix),
+                _ => None,
+            };
+            let evidence = drafts[i].evidence.clone();
+            pending.push((i, Building::new(plan.clone(), is_lenient, evidence, affix)));
         }
         if pending.is_empty() {
             break;
         }
         let n_columns = names.len() as u64;
         let mut n_rows = 0u64;
-        body.visit(&layout, &mut |row| {
+        let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
+        let mut push = |row: Row<'_>| {
             n_rows += 1;
             if n_rows * n_columns > limits.max_cells {
                 return Err(too_many_cells(limits));
@@ -209,7 +259,9 @@ fn assemble(
                 building.push(line, row.cell(*i), &missing);
             }
             Ok(())
-        })?;
+        };
+        body.visit(&layout, &mut |row| body_rows.pass(row, &mut push))?;
+        left_out = body_rows.finish();
         if n_rows == 0 {
             return Err(ReadError::EmptyFile(Problem::new(
                 "the file has a header but no row of data under it",
@@ -224,8 +276,11 @@ fn assemble(
                 let draft = &mut drafts[i];
                 draft.cells.extend(building.misfits.iter().map(|(_, cell)| cell.clone()));
                 draft.evidence = building.evidence;
-                draft.look =
-                    if is_last { Look::Texts } else { schema::look(&names[i], &draft.cells, &missing) };
+                draft.look = if is_last {
+                    Look::Texts
+                } else {
+                    schema::look(&names[i], &draft.cells, &missing, is_workbook)
+                };
                 changed.push((i, building.plan, building.misfits));
             }
         }
@@ -243,8 +298,14 @@ fn assemble(
         }
     }
     let forced: Vec<Option<Forced>> = drafts.iter().map(|draft| draft.forced).collect();
-    let buildings: Vec<Building> = finished.into_iter().flatten().collect();
-    let missing_tokens = finish::missing_tokens(&buildings);
+    let mut buildings: Vec<Building> = finished.into_iter().flatten().collect();
+    let mut missing_tokens = finish::missing_tokens(&buildings);
+    if !missing.is_given() {
+        let (tokens, found) = finish::remove_sentinels(&names, &mut buildings);
+        missing_tokens.extend(tokens);
+        warnings.extend(found);
+    }
+    warnings.extend(left_out.warnings());
     let (table, columns) = finish::table(&names, &layout, buildings, &forced, &decision, &mut warnings)?;
     Ok(Reading {
         description: Description {
@@ -264,13 +325,14 @@ fn draft(
     names: &[String],
     options: &ReadOptions,
     missing: &Missing,
+    is_workbook: bool,
 ) -> Result<Vec<Draft>, ReadError> {
     let forced = forced(names, &options.types)?;
     let rows = || sample.iter().filter(|row| row.line >= layout.first_data_line);
     let drafts = names.iter().zip(forced).enumerate().map(|(i, (name, forced))| {
         let cells: Vec<OwnedCell> = rows().filter_map(|row| row.cells.get(i).cloned()).collect();
-        let evidence = schema::evidence(rows().map(|row| (row.line, row.as_row().cell(i))));
-        let look = schema::look(name, &cells, missing);
+        let look = schema::look(name, &cells, missing, is_workbook);
+        let evidence = schema::evidence(rows().map(|row| (row.line, row.as_row().cell(i))), &look);
         Draft { forced, cells, evidence, look }
     });
     Ok(drafts.collect())
@@ -298,7 +360,7 @@ fn forced(names: &[String], types: &BTreeMap<String, String>) -> Result<Vec<Opti
 fn decide(drafts: &[Draft], context: Context<'_>) -> Result<Decision, ReadError> {
     let is_numeric = |draft: &&Draft| match draft.forced {
         Some(forced) => forced == Forced::Number,
-        None => draft.look == Look::Numbers,
+        None => matches!(draft.look, Look::Numbers | Look::NumbersWith(_)),
     };
     let evidence: Vec<_> =
         drafts.iter().map(|draft| Some(draft).filter(is_numeric).map(|d| &d.evidence)).collect();
@@ -320,7 +382,7 @@ fn plan(draft: &Draft, format: Option<NumberFormat>) -> Plan {
         (Some(Forced::Date) | None, Look::Dates(format)) => Plan::Date(format.clone()),
         (Some(Forced::Date) | None, Look::TypedDates) => Plan::TypedDate,
         (Some(Forced::Date), _) => Plan::Date(date::commonest(draft.cells.iter())),
-        (None, Look::Numbers) => Plan::Number(format),
+        (None, Look::Numbers | Look::NumbersWith(_)) => Plan::Number(format),
     }
 }
 

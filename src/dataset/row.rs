@@ -51,6 +51,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// How many cells are written.
+    pub(super) fn n_cells(&self) -> usize {
+        match self {
+            Self::Text { record, .. } => record.len(),
+            Self::Cells { cells, .. } => cells.len(),
+        }
+    }
+
     /// The cell of the `i`-th column.
     pub(super) fn cell(&self, i: usize) -> Cell<'a> {
         match self {
@@ -96,6 +104,17 @@ impl SampleRow {
 }
 
 impl Cell<'_> {
+    pub(super) fn to_owned_cell(self) -> OwnedCell {
+        match self {
+            Self::Empty => OwnedCell::Empty,
+            Self::Text(text) => OwnedCell::Text(String::from_utf8_lossy(text).into_owned()),
+            Self::Number(number) => OwnedCell::Number(number),
+            Self::Date(ms) => OwnedCell::Date(ms),
+            Self::Boolean(value) => OwnedCell::Boolean(value),
+            Self::Error => OwnedCell::Error,
+        }
+    }
+
     /// The cell as text, as a person would write it.
     pub(super) fn to_text(self) -> String {
         match self {

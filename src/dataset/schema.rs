@@ -2,6 +2,7 @@
 //! at the end the kind, from all values.
 
 use super::{
+    affix::Affix,
     boolean, date,
     missing::{self, Missing},
     number_format::{self, Evidence},
@@ -30,6 +31,8 @@ pub(super) enum Forced {
 pub(super) enum Look {
     /// Numbers, or nothing at all yet.
     Numbers,
+    /// Numbers, each with the same sign beside it.
+    NumbersWith(Affix),
     /// Dates in a workbook, which need no format.
     TypedDates,
     /// Dates as text.
@@ -66,7 +69,7 @@ impl Forced {
 }
 
 /// What a column of these cells looks like. Missing cells say nothing.
-pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing) -> Look {
+pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing, is_workbook: bool) -> Look {
     let present: Vec<&OwnedCell> = cells.iter().filter(|cell| !is_missing(cell, missing, false)).collect();
     let firm: Vec<&OwnedCell> =
         present.iter().copied().filter(|cell| !is_missing(cell, missing, true)).collect();
@@ -90,7 +93,20 @@ pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing) -> Look {
         }
     }
     if all(is_number) {
-        return Look::Numbers;
+        return if is_workbook && are_codes(&firm) { Look::Texts } else { Look::Numbers };
+    }
+    let text = |cell: &OwnedCell| match cell {
+        OwnedCell::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    if let Some(affix) = text(firm[0]).and_then(|text| Affix::of(&text)) {
+        let bare = |cell: &OwnedCell| {
+            let text = text(cell)?;
+            number_format::shape(&affix.strip(&text)?).map(|_| ())
+        };
+        if firm.iter().all(|cell| bare(cell).is_some()) {
+            return Look::NumbersWith(affix);
+        }
     }
     let is_boolean = |cell: &OwnedCell| match cell {
         OwnedCell::Boolean(_) => true,
@@ -126,6 +142,20 @@ pub(super) fn is_code(cell: &[u8]) -> bool {
     cell.len() >= 3 && cell[0] == b'0' && cell.iter().all(u8::is_ascii_digit)
 }
 
+/// In a workbook, where numbers are stored as numbers, whole numbers of one length that are stored
+/// as text are codes: `11`, `1100015`.
+fn are_codes(cells: &[&OwnedCell]) -> bool {
+    const MIN_CELLS: usize = 20;
+    let digits = |cell: &OwnedCell| match cell {
+        OwnedCell::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text.len()),
+        _ => None,
+    };
+    let first = digits(cells[0]);
+    cells.len() >= MIN_CELLS
+        && first.is_some_and(|n| n >= 2)
+        && cells.iter().all(|cell| digits(cell) == first)
+}
+
 fn names_a_time(name: &str) -> bool {
     let name = name.to_lowercase();
     ["hora", "hour", "time", "heure", "uhrzeit"]
@@ -134,13 +164,16 @@ fn names_a_time(name: &str) -> bool {
 }
 
 /// The evidence of a column's cells for the decimal mark.
-pub(super) fn evidence<'a>(cells: impl Iterator<Item = (u64, Cell<'a>)>) -> Evidence {
+pub(super) fn evidence<'a>(cells: impl Iterator<Item = (u64, Cell<'a>)>, look: &Look) -> Evidence {
     let mut evidence = Evidence::default();
     for (line, cell) in cells {
         if let Cell::Text(text) = cell
             && let Ok(text) = std::str::from_utf8(text)
         {
-            evidence.add(line, text);
+            match look {
+                Look::NumbersWith(affix) => affix.strip(text).is_some_and(|bare| evidence.add(line, &bare)),
+                _ => evidence.add(line, text),
+            };
         }
     }
     evidence
@@ -221,7 +254,7 @@ mod tests {
 
     fn check(name: &str, cells: &[&str], expected: &Look) {
         let cells: Vec<OwnedCell> = cells.iter().map(|cell| OwnedCell::text(cell)).collect();
-        assert_eq!(look(name, &cells, &Missing::default()), *expected, "{name}: {cells:?}");
+        assert_eq!(look(name, &cells, &Missing::default(), false), *expected, "{name}: {cells:?}");
     }
 
     #[test]
@@ -239,15 +272,29 @@ mod tests {
         check("Hora UTC", &["0000 UTC"], &Look::Dates("%H%M UTC".to_owned()));
         check("day", &["2024-01-05", "-"], &Look::Dates("%Y-%m-%d".to_owned()));
         check("adult", &["True", "False", ""], &Look::Booleans);
+        check("share", &["5,5%", "NA", "-1 %"], &Look::NumbersWith(Affix::of("1%").unwrap()));
+        check("price", &["R$ 5,5", "R$ 1.000,00"], &Look::NumbersWith(Affix::of("R$ 1").unwrap()));
+        check("share", &["5,5%", "3"], &Look::Texts);
         check("alive", &["yes", "no"], &Look::Texts);
         let typed = [OwnedCell::Date(0), OwnedCell::Empty];
-        assert_eq!(look("d", &typed, &Missing::default()), Look::TypedDates);
+        assert_eq!(look("d", &typed, &Missing::default(), true), Look::TypedDates);
         let mixed = [OwnedCell::Number(1.0), OwnedCell::Text("2,5".to_owned()), OwnedCell::Error];
         assert_eq!(
-            look("d", &mixed, &Missing::default()),
+            look("d", &mixed, &Missing::default(), true),
             Look::Numbers,
             "numbers typed as text in a workbook"
         );
+    }
+
+    #[test]
+    fn digits_of_one_length_in_a_workbook_are_codes() {
+        let cells = |texts: &[&str]| -> Vec<OwnedCell> {
+            texts.iter().cycle().take(40).map(|text| OwnedCell::text(text)).collect()
+        };
+        let look = |texts: &[&str], is_workbook| look("UF", &cells(texts), &Missing::default(), is_workbook);
+        assert_eq!(look(&["11", "12"], true), Look::Texts);
+        assert_eq!(look(&["11", "12"], false), Look::Numbers, "a text file has no other way to write 11");
+        assert_eq!(look(&["9", "10"], true), Look::Numbers, "they were counted");
     }
 
     #[test]

@@ -2,27 +2,25 @@
 //! say that it has seventeen billion cells.
 
 use super::{
-    archive::{self, malformed},
-    delimited,
-    error::{Issue, Problem, ReadError},
+    archive::malformed,
+    error::{Problem, ReadError},
+    merged::Merged,
     options::ReadLimits,
     row::{OwnedCell, Row, SampleRow},
-    source::{ReadSeek, Source},
+    sheet_cells::{Book, Kind},
+    source::Source,
 };
-use calamine::{DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
-use std::{collections::BTreeMap, io::BufReader, panic::AssertUnwindSafe};
+use calamine::{SheetType, SheetVisible};
+use std::collections::BTreeMap;
 
 const SAMPLE_ROWS: usize = 1000;
-/// Excel's own limits.
-const MAX_SHEET_ROWS: u32 = 1 << 20;
-const MAX_SHEET_COLUMNS: u32 = 1 << 14;
 
 /// An open workbook.
 pub(super) struct Workbook<'a> {
-    reader: Xlsx<BufReader<Box<dyn ReadSeek + 'a>>>,
+    book: Book<'a>,
     names: Vec<String>,
-    /// Sheets a person sees.
-    visible: Vec<String>,
+    /// Sheets that a person does not see.
+    hidden: Vec<String>,
 }
 
 /// The sheet that will be read.
@@ -45,25 +43,16 @@ struct SheetSurvey {
 }
 
 impl<'a> Workbook<'a> {
-    pub(super) fn open(
-        source: Source<'a>,
-        named_as_workbook: bool,
-        limits: &ReadLimits,
-    ) -> Result<Self, ReadError> {
-        archive::check(source, named_as_workbook, limits)?;
-        let file = BufReader::new(source.open()?);
-        let reader: Xlsx<_> = guarded(|| Xlsx::new(file))?.map_err(|error| xlsx_error(&error, None))?;
-        let sheets = reader.sheets_metadata();
-        let worksheets = || sheets.iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
+    pub(super) fn open(source: Source<'a>, kind: Kind) -> Result<Self, ReadError> {
+        let book = Book::open(source, kind)?;
+        let worksheets = || book.sheets().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
         let names: Vec<String> = worksheets().map(|sheet| sheet.name.clone()).collect();
-        let visible: Vec<String> = worksheets()
-            .filter(|sheet| sheet.visible == SheetVisible::Visible)
-            .map(|sheet| sheet.name.clone())
-            .collect();
+        let is_hidden = |sheet: &&calamine::Sheet| sheet.visible != SheetVisible::Visible;
+        let hidden: Vec<String> = worksheets().filter(is_hidden).map(|sheet| sheet.name.clone()).collect();
         if names.is_empty() {
             return Err(malformed("it has no worksheet"));
         }
-        Ok(Self { reader, names, visible })
+        Ok(Self { book, names, hidden })
     }
 
     pub(super) fn sheet_names(&self) -> &[String] {
@@ -87,7 +76,11 @@ impl<'a> Workbook<'a> {
             let survey = self.survey(wanted, limits)?;
             return chosen(wanted, survey, "given with the upload".to_owned());
         }
-        let candidates = if self.visible.is_empty() { self.names.clone() } else { self.visible.clone() };
+        let is_seen = |name: &&String| !self.hidden.contains(name);
+        let mut candidates: Vec<String> = self.names.iter().filter(is_seen).cloned().collect();
+        if candidates.is_empty() {
+            candidates.clone_from(&self.names);
+        }
         let mut best: Option<(String, SheetSurvey)> = None;
         let mut others = Vec::new();
         for name in candidates {
@@ -104,11 +97,17 @@ impl<'a> Workbook<'a> {
         }
         let Some((name, survey)) = best else { return Err(malformed("it has no worksheet")) };
         let others: Vec<String> = others.iter().map(|(name, n)| format!("'{name}' has {n}")).collect();
-        let reason = if others.is_empty() {
+        let mut reason = if others.is_empty() {
             "the only sheet".to_owned()
         } else {
             format!("it has the most filled cells, {}; {}", survey.n_filled, others.join(", "))
         };
+        let unread: Vec<String> =
+            self.hidden.iter().filter(|hidden| **hidden != name).map(|name| format!("'{name}'")).collect();
+        if !unread.is_empty() {
+            reason
+                .push_str(&format!("; hidden and not looked at: {} (sheet= reads them)", unread.join(", ")));
+        }
         chosen(&name, survey, reason)
     }
 
@@ -116,7 +115,7 @@ impl<'a> Workbook<'a> {
     fn survey(&mut self, sheet: &str, limits: &ReadLimits) -> Result<SheetSurvey, ReadError> {
         let mut survey = SheetSurvey { is_ordered: true, ..SheetSurvey::default() };
         let (mut last_row, mut bottom, mut right) = (None, 0u32, 0u32);
-        self.cells(sheet, limits, &mut |row, column, cell| {
+        self.book.visit(sheet, limits, &mut |row, column, cell| {
             if cell == OwnedCell::Empty {
                 return Ok(());
             }
@@ -135,7 +134,9 @@ impl<'a> Workbook<'a> {
             Ok(())
         })?;
         let width = right as usize + 1;
-        for cells in survey.sample.values_mut() {
+        let mut merged = Merged::new(&self.book.merged(sheet));
+        for (row, cells) in &mut survey.sample {
+            merged.fill(*row, cells);
             cells.resize(width, OwnedCell::Empty);
         }
         Ok(survey)
@@ -151,7 +152,9 @@ impl<'a> Workbook<'a> {
         each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let mut n_rows = 0u64;
-        let mut hand_on = |row: u32, cells: &[OwnedCell]| {
+        let mut merged = Merged::new(&self.book.merged(sheet));
+        let mut hand_on = |row: u32, cells: &mut Vec<OwnedCell>| {
+            merged.fill(row, cells);
             let line = u64::from(row) + 1;
             if line < first_line || cells.iter().all(|cell| *cell == OwnedCell::Empty) {
                 return Ok(());
@@ -167,49 +170,23 @@ impl<'a> Workbook<'a> {
         };
         if !is_ordered {
             let mut rows: BTreeMap<u32, Vec<OwnedCell>> = BTreeMap::new();
-            self.cells(sheet, limits, &mut |row, column, cell| {
+            self.book.visit(sheet, limits, &mut |row, column, cell| {
                 put(rows.entry(row).or_default(), column, cell);
                 Ok(())
             })?;
-            return rows.iter().try_for_each(|(row, cells)| hand_on(*row, cells));
+            return rows.iter_mut().try_for_each(|(row, cells)| hand_on(*row, cells));
         }
         let (mut current, mut cells) = (0, Vec::new());
-        self.cells(sheet, limits, &mut |row, column, cell| {
+        self.book.visit(sheet, limits, &mut |row, column, cell| {
             if row != current {
-                hand_on(current, &cells)?;
+                hand_on(current, &mut cells)?;
                 cells.clear();
                 current = row;
             }
             put(&mut cells, column, cell);
             Ok(())
         })?;
-        hand_on(current, &cells)
-    }
-
-    /// Streams the cells in the order in which they are stored.
-    fn cells(
-        &mut self,
-        sheet: &str,
-        limits: &ReadLimits,
-        each: &mut dyn FnMut(u32, u32, OwnedCell) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
-        let reader = &mut self.reader;
-        guarded(move || {
-            let mut cells =
-                reader.worksheet_cells_reader(sheet).map_err(|error| xlsx_error(&error, Some(sheet)))?;
-            while let Some(cell) = cells.next_cell().map_err(|error| xlsx_error(&error, Some(sheet)))? {
-                let (row, column) = cell.get_position();
-                if row >= MAX_SHEET_ROWS || column >= MAX_SHEET_COLUMNS {
-                    return Err(malformed(&format!(
-                        "sheet '{sheet}' has a cell in row {}, column {}, where no sheet can have one",
-                        u64::from(row) + 1,
-                        u64::from(column) + 1
-                    )));
-                }
-                each(row, column, convert(cell.get_value(), row, column, sheet, limits)?)?;
-            }
-            Ok(())
-        })?
+        hand_on(current, &mut cells)
     }
 }
 
@@ -246,79 +223,4 @@ fn check_box(bottom: u32, right: u32, limits: &ReadLimits) -> Result<(), ReadErr
         ))));
     }
     Ok(())
-}
-
-fn convert(
-    value: &DataRef<'_>,
-    row: u32,
-    column: u32,
-    sheet: &str,
-    limits: &ReadLimits,
-) -> Result<OwnedCell, ReadError> {
-    Ok(match value {
-        DataRef::Empty => OwnedCell::Empty,
-        DataRef::Int(number) => OwnedCell::Number(*number as f64),
-        DataRef::Float(number) => OwnedCell::Number(*number),
-        DataRef::Bool(value) => OwnedCell::Boolean(*value),
-        DataRef::Error(_) => OwnedCell::Error,
-        DataRef::DateTime(date) => date_cell(*date),
-        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
-            text_cell(text, row, column, sheet, limits)?
-        }
-        DataRef::String(text) => text_cell(text, row, column, sheet, limits)?,
-        DataRef::SharedString(text) => text_cell(text, row, column, sheet, limits)?,
-    })
-}
-
-fn text_cell(
-    text: &str,
-    row: u32,
-    column: u32,
-    sheet: &str,
-    limits: &ReadLimits,
-) -> Result<OwnedCell, ReadError> {
-    if text.len() > limits.max_cell_chars {
-        let n_chars = text.chars().count();
-        if n_chars > limits.max_cell_chars {
-            let line = u64::from(row) + 1;
-            return Err(delimited::cell_too_large(line, column as usize, n_chars, limits).in_sheet(sheet));
-        }
-    }
-    Ok(OwnedCell::text(text))
-}
-
-/// A serial date. One below 1 is a time of day; it goes to 1970-01-01, as times in text files do.
-fn date_cell(date: ExcelDateTime) -> OwnedCell {
-    if date.is_duration() {
-        return OwnedCell::Number(date.as_f64() * 24.0);
-    }
-    if (0.0..1.0).contains(&date.as_f64()) {
-        return OwnedCell::Date((date.as_f64() * 86_400_000.0).round() as i64);
-    }
-    match date.as_datetime() {
-        Some(moment) => OwnedCell::Date(moment.and_utc().timestamp_millis()),
-        None => OwnedCell::Error,
-    }
-}
-
-/// The workbook reader panics on some damaged files.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, ReadError> {
-    std::panic::catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| malformed("it is damaged in a way that no reader foresaw"))
-}
-
-fn xlsx_error(error: &XlsxError, sheet: Option<&str>) -> ReadError {
-    if matches!(error, XlsxError::Password) {
-        return ReadError::PasswordProtected(Problem::new(
-            "the workbook is protected by a password; save it without one and upload it again",
-        ));
-    }
-    let Some(sheet) = sheet else { return malformed(&error.to_string()) };
-    let issue = Issue { message: error.to_string(), ..Issue::default() };
-    match malformed(&format!("sheet '{sheet}': {error}")) {
-        ReadError::MalformedWorkbook(problem) => {
-            ReadError::MalformedWorkbook(problem.with(issue.in_sheet(sheet)))
-        }
-        other => other,
-    }
 }

@@ -47,6 +47,31 @@ fn the_samples() {
     assert_eq!(codes_of_warnings(&polar), ["identifier-column", "encoding-guessed"]);
 }
 
+/// Where the stored expectation is a plain parse and a person would read otherwise.
+#[rustfmt::skip]
+const OTHERWISE: &[(&str, &str, u64, &str)] = &[
+    ("MX_gasto_latin1.csv", "rows", 114, "the last line names the source of the data"),
+    ("NL_begroting_multirow_header.csv", "rows", 36, "one of the 37 is the last row of the header"),
+    ("AU_domestic_airline_activity.xls", "cols", 19, "two columns hold nothing but blanks"),
+];
+
+fn is_unnamed(name: &str) -> bool {
+    name.starts_with("Unnamed") || name.strip_prefix('_').is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
+/// Whether the names are those expected, alone or behind the names of their groups.
+fn are_named(names: &[String], right: &[&str]) -> bool {
+    let is_right = |name: &str, right: &str| {
+        let number = name.rsplit_once('_').map_or(name, |(name, _)| name);
+        is_unnamed(right) || name == right || number == right || name.ends_with(&format!(" {right}"))
+    };
+    if names.len() == right.len() {
+        return names.iter().zip(right).all(|(name, right)| is_right(name, right));
+    }
+    let mut rest = names.iter();
+    right.iter().filter(|right| !is_unnamed(right)).all(|right| rest.any(|name| is_right(name, right)))
+}
+
 #[test]
 fn real_files_are_read_as_a_person_would() {
     let Some(folder) = shared("data") else { return };
@@ -54,37 +79,63 @@ fn real_files_are_read_as_a_person_would() {
     let expected: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&expected).unwrap();
     let mut n_read = 0;
     for (name, right) in &expected {
-        let is_later = match name.as_str() {
-            // A header over four lines.
-            "NL_begroting_multirow_header.csv" => true,
-            _ => !matches!(right["format"].as_str(), Some("csv" | "xlsx")) || right["delimiter"] == "\\s+",
-        };
-        if is_later {
-            continue;
-        }
         let reading =
             read_file(&folder.join("messy").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let number = |what: &str| {
+            let otherwise = OTHERWISE.iter().find(|(file, of, ..)| file == name && *of == what);
+            otherwise.map_or_else(|| right[what].as_u64().unwrap(), |(_, _, n, _)| *n)
+        };
         let used = reading.table.columns.iter().filter(|column| column.kind != ColumnKind::Empty);
         let names: Vec<String> = used.map(|column| column.name.clone()).collect();
-        assert_eq!(reading.description.rows, right["rows"].as_u64().unwrap(), "rows of {name}");
-        assert_eq!(names.len() as u64, right["cols"].as_u64().unwrap(), "columns of {name}: {names:?}");
-        let right_names =
-            right["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().trim());
-        for (name_read, right_name) in names.iter().zip(right_names) {
-            assert!(
-                name_read == right_name || right_name.starts_with("Unnamed"),
-                "{name}: {name_read} for {right_name}"
-            );
+        assert_eq!(reading.description.rows, number("rows"), "rows of {name}");
+        assert_eq!(names.len() as u64, number("cols"), "columns of {name}: {names:?}");
+        let right_names: Vec<&str> =
+            right["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().trim()).collect();
+        let report = &reading.description.read;
+        let delimiter = report.delimiter.map(String::from);
+        if right["delimiter"] == "\\s+" {
+            // The expectation was made without the header that these files have.
+            assert_eq!(delimiter.as_deref(), Some(" "), "{name}");
+        } else {
+            assert!(are_named(&names, &right_names), "{name}: {names:?} for {right_names:?}");
         }
-        if right["format"] == "csv" {
-            let report = &reading.description.read;
-            assert_eq!(report.delimiter.map(String::from).as_deref(), right["delimiter"].as_str(), "{name}");
+        if right["format"] == "csv" && right["delimiter"] != "\\s+" {
+            assert_eq!(delimiter.as_deref(), right["delimiter"].as_str(), "{name}");
             assert_eq!(Some(report.decimal.to_string().as_str()), right["decimal"].as_str(), "{name}");
             assert_eq!(report.header_row, right["header_line"].as_u64(), "{name}");
+        } else if let Some(sheet) = right["sheet"].as_str() {
+            assert_eq!(report.sheet.as_deref(), Some(sheet), "{name}");
+            assert_eq!(report.header_row, right["header_row"].as_u64(), "{name}");
         }
         n_read += 1;
     }
-    assert!(n_read >= 13, "only {n_read} files were compared");
+    assert!(n_read >= 20, "only {n_read} files were compared");
+    let report = read_file(&folder.join("messy/NSSE_2011_multiyear-benchmark.xls")).unwrap_err();
+    assert_eq!(report.slug(), "empty-file", "sheets to be looked at hold no table");
+    assert!(report.detail().contains("SRtable"), "{}", report.detail());
+}
+
+#[test]
+fn solver_output() {
+    let Some(folder) = shared("data/messy") else { return };
+    let polar = read_file(&folder.join("XFOIL_polar_NACA0012.txt")).unwrap();
+    let names: Vec<&str> = polar.table.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["alpha", "CL", "CD", "CDp", "CM", "Top_Xtr", "Bot_Xtr"]);
+    assert_eq!(numbers(&polar.table, "CL")[..2], [1.2022, 1.0831]);
+    let forces = read_file(&folder.join("OpenFOAM_forceCoeffs_coefficient.dat")).unwrap();
+    assert_eq!(forces.table.columns[7].name, "Cd(f)");
+    assert_eq!(numbers(&forces.table, "Cd")[0], 11.664_78);
+}
+
+#[test]
+fn a_sentinel_of_a_gas_sensor() {
+    let Some(folder) = shared("data/messy") else { return };
+    let reading = read_file(&folder.join("AirQuality_semicolon_datetime.csv")).unwrap();
+    assert_eq!(reading.description.read.missing, ["-200"]);
+    let columns = &reading.description.columns;
+    let missing = |name: &str| columns.iter().find(|column| column.name == name).map(|column| column.missing);
+    assert_eq!((missing("NMHC(GT)"), missing("T")), (Some(8443), Some(366)));
+    assert!(codes_of_warnings(&reading).contains(&"sentinel-missing"));
 }
 
 #[test]
@@ -169,8 +220,20 @@ fn hostile_files_have_their_answers() {
         ("real/poi__duplicate-filename-case-insensitive.xlsx", "malformed-workbook"),
         ("real/poi__poc-xmlbomb.xlsx", "malformed-workbook"),
         ("real/poi__54764.xlsx", "malformed-workbook"),
+        ("real/phpss__oleloop.xls", "malformed-workbook"),
+        ("real/poi__fuzz-POIHSSFFuzzer-5816431116615680.xls", "malformed-workbook"),
+        ("real/poi__fuzz-POIHSSFFuzzer-4819588401201152.xls", "malformed-workbook"),
+        ("real/poi__fuzz-POIHSSFFuzzer-6137883240824832.xls", "malformed-workbook"),
+        ("real/poi__xor-encryption-abc.xls", "password-protected"),
+        ("real/messytables__encrypted_no_password.xls", "password-protected"),
+        ("real/poi__empty.xls", "empty-file"),
+        ("real/poi__Simple.xlsb", "malformed-workbook"),
+        ("real/calamine__issue_594_dos.ods", "too-many-cells"),
+        ("real/calamine__too_small.xls", "malformed-workbook"),
+        ("real/duckdb__invalid_utf_big.csv", "3033 x 3"),
         ("real/messytables__simple.zip", "unsupported-media-type"),
-        ("real/messytables__excel_pasting.csv", "16 x 9"),
+        // Under its 13 rows, the total among them no more, stand a source and a note.
+        ("real/messytables__excel_pasting.csv", "13 x 9"),
         ("real/messytables__mixedGLB.csv", "133 x 19"),
         ("real/messytables__null.csv", "10 x 4"),
         ("real/messytables__utf-16le_encoded.csv", "327 x 19"),

@@ -2,7 +2,9 @@
 
 mod child;
 mod corpus;
+mod formats;
 mod hostile;
+mod layouts;
 mod locales;
 mod workbooks;
 

@@ -180,8 +180,9 @@ fn other_archives_are_named() {
     let (slug, detail) = check(&["table.csv"], "table.zip");
     assert_eq!(slug, "unsupported-media-type");
     assert!(detail.contains("table.csv"), "{detail}");
-    assert_eq!(check(&["mimetype", "content.xml"], "f.ods").0, "unsupported-media-type");
-    assert_eq!(check(&["xl/workbook.bin"], "f.xlsb").0, "unsupported-media-type");
+    assert_eq!(check(&["mimetype", "content.xml"], "f.ods").0, "malformed-workbook");
+    assert_eq!(check(&["xl/workbook.bin"], "f.xlsb").0, "malformed-workbook");
+    assert_eq!(check(&["word/document.xml"], "f.docx").0, "unsupported-media-type");
     assert_eq!(check(&["table.csv"], "table.xlsx").0, "malformed-workbook");
     let cut = &workbook(&[("S", &rows(&[&["x"], &["1"]]))])[..300];
     let error = dataset::read(cut, "f.xlsx", &ReadOptions::default(), &ReadLimits::default()).unwrap_err();

@@ -1,0 +1,317 @@
+//! What stands among and under the rows of a table but is none of them: headers that are repeated,
+//! totals and notes at the end.
+//!
+//! A row that may be a note is held back. The next row of the table shows that it was one too; at
+//! the end of the file what is still held is the footer.
+
+use super::{
+    delimited,
+    description::Warning,
+    error::{ReadError, shorten},
+    header::{Layout, is_value},
+    row::{Cell, OwnedCell, Row, SampleRow},
+};
+
+/// A footer has no more rows.
+const MAX_HELD: usize = 40;
+/// Tables that are mostly this full can be told from the notes under them.
+const MIN_FILLED: usize = 3;
+/// Words that begin a note.
+const NOTES: &[&str] = &[
+    "source",
+    "sources",
+    "note",
+    "notes",
+    "fonte",
+    "nota",
+    "notas",
+    "fuente",
+    "quelle",
+    "anmerkung",
+    "remarque",
+    "obs",
+    "*",
+    "(",
+    "\u{2020}",
+    "\u{a9}",
+];
+/// Words that are the whole of a total's first cell.
+const TOTALS: &[&str] = &[
+    "total",
+    "totals",
+    "total general",
+    "total geral",
+    "grand total",
+    "sum",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "insgesamt",
+    "totaal",
+    "somme",
+    "soma",
+    "suma",
+    "mean",
+    "average",
+    "m\u{e9}dia",
+    "media",
+    "moyenne",
+    "mittelwert",
+    "minimum",
+    "maximum",
+];
+
+/// Sees every row before the columns do.
+#[derive(Debug)]
+pub(super) struct BodyRows {
+    header: Vec<String>,
+    is_told_apart: bool,
+    /// Cells that a row of a text file must have; a sheet leaves out empty ones.
+    min_width: usize,
+    /// For each column, the characters of a long cell; none where it holds values.
+    longest: Vec<usize>,
+    last_line: u64,
+    n_rows: u64,
+    held: Vec<(u64, Vec<OwnedCell>)>,
+    repeated: Vec<u64>,
+}
+
+/// What was left out.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct LeftOut {
+    /// Line and text of the rows of the footer.
+    pub(super) footer: Vec<(u64, String)>,
+    pub(super) repeated: Vec<u64>,
+}
+
+impl BodyRows {
+    pub(super) fn new(sample: &[SampleRow], layout: &Layout, is_workbook: bool) -> Self {
+        let body: Vec<&SampleRow> =
+            sample.iter().filter(|row| row.line >= layout.first_data_line && row.n_filled() > 0).collect();
+        let mut fills: Vec<usize> = body.iter().map(|row| row.n_filled()).collect();
+        fills.sort_unstable();
+        let typical = fills.get(fills.len() / 2).copied().unwrap_or(0);
+        let longest = (0..layout.width).map(|i| {
+            let cells: Vec<&OwnedCell> = body
+                .iter()
+                .filter_map(|row| row.cells.get(i))
+                .filter(|cell| **cell != OwnedCell::Empty)
+                .collect();
+            let n_values = cells.iter().filter(|cell| is_value(cell)).count();
+            let mut lengths: Vec<usize> =
+                cells.iter().map(|cell| cell.borrow().to_text().chars().count()).collect();
+            lengths.sort_unstable();
+            if n_values * 2 > cells.len() {
+                0
+            } else {
+                lengths.get(lengths.len() * 9 / 10).copied().unwrap_or(0)
+            }
+        });
+        Self {
+            // Where nothing tells the header from the data, a row like it is data too.
+            header: if layout.is_assumed { Vec::new() } else { layout.names.clone() },
+            is_told_apart: typical >= MIN_FILLED,
+            min_width: if is_workbook { 0 } else { layout.min_width },
+            longest: longest.collect(),
+            last_line: layout.first_data_line.saturating_sub(1),
+            n_rows: 0,
+            held: Vec::new(),
+            repeated: Vec::new(),
+        }
+    }
+
+    /// Hands on `row`, or keeps it for later.
+    pub(super) fn pass(
+        &mut self,
+        row: Row<'_>,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let line = row.line();
+        let width = self.longest.len();
+        if self.is_header_again(row) {
+            self.repeated.push(line);
+            self.last_line = line;
+            return Ok(());
+        }
+        let is_held = self.held.len() < MAX_HELD && self.is_footer_like(row);
+        self.last_line = line;
+        if is_held {
+            self.held.push((line, owned(row, width)));
+            return Ok(());
+        }
+        if row.n_cells() < self.min_width {
+            return Err(delimited::short_row(line, width));
+        }
+        for (line, cells) in self.held.drain(..) {
+            self.n_rows += 1;
+            each(Row::Cells { line, cells: &cells })?;
+        }
+        self.n_rows += 1;
+        each(row)
+    }
+
+    /// What is left at the end of the file.
+    pub(super) fn finish(self) -> LeftOut {
+        let text = |cells: &[OwnedCell]| {
+            let first = cells.iter().find(|cell| **cell != OwnedCell::Empty);
+            first.map_or_else(String::new, |cell| shorten(&cell.borrow().to_text()))
+        };
+        LeftOut {
+            footer: self.held.iter().map(|(line, cells)| (*line, text(cells))).collect(),
+            repeated: self.repeated,
+        }
+    }
+
+    fn is_header_again(&self, row: Row<'_>) -> bool {
+        let Some(first) = self.header.iter().position(|name| !name.is_empty()) else { return false };
+        if row.cell(first) != Cell::Text(self.header[first].as_bytes()) || self.header.len() < 2 {
+            return false;
+        }
+        (0..self.header.len()).all(|i| match row.cell(i) {
+            Cell::Empty => self.header[i].is_empty(),
+            cell => cell == Cell::Text(self.header[i].as_bytes()),
+        })
+    }
+
+    fn is_footer_like(&self, row: Row<'_>) -> bool {
+        if self.n_rows + (self.held.len() as u64) < 2 {
+            return false;
+        }
+        // Most rows show by their first two cells that they are none.
+        let mut filled = (0..self.longest.len()).filter(|i| row.cell(*i) != Cell::Empty);
+        let Some(first) = filled.next() else { return false };
+        let Cell::Text(text) = row.cell(first) else { return false };
+        let is_alone = filled.next().is_none();
+        if !is_alone && !text.first().is_some_and(|byte| byte.is_ascii_alphabetic()) {
+            return false;
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        if is_alone {
+            let is_short = row.n_cells() < self.min_width;
+            if !self.is_told_apart && !is_short {
+                return false;
+            }
+            let longest = self.longest[first];
+            return !is_value(&OwnedCell::Text(text.to_owned()))
+                && (longest == 0
+                    || row.line() > self.last_line + 1
+                    || begins_note(text)
+                    || is_total(text)
+                    || (text.contains(' ') && text.chars().count() > 2 * longest));
+        }
+        self.is_told_apart && text.len() <= 20 && is_total(text)
+    }
+}
+
+fn begins_note(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    NOTES.iter().any(|note| {
+        lower
+            .strip_prefix(note)
+            .is_some_and(|rest| !note.ends_with(char::is_alphabetic) || rest.starts_with([':', '.', ' ']))
+    })
+}
+
+fn is_total(text: &str) -> bool {
+    let lower = text.trim_end_matches([':', '.', ' ']).to_lowercase();
+    TOTALS.contains(&lower.as_str())
+}
+
+fn owned(row: Row<'_>, width: usize) -> Vec<OwnedCell> {
+    (0..width).map(|i| row.cell(i).to_owned_cell()).collect()
+}
+
+impl LeftOut {
+    /// What the user is told of it.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let lines = |lines: &[u64]| {
+            let shown: Vec<String> = lines.iter().take(10).map(ToString::to_string).collect();
+            format!("{}{}", shown.join(", "), if lines.len() > 10 { ", ..." } else { "" })
+        };
+        let mut warnings = Vec::new();
+        if let Some((_, text)) = self.footer.first() {
+            let at: Vec<u64> = self.footer.iter().map(|(line, _)| *line).collect();
+            warnings.push(Warning {
+                code: "footer-left-out".to_owned(),
+                column: None,
+                message: format!(
+                    "{} row(s) under the table are totals or notes and were left out (line {}), beginning with '{text}'",
+                    at.len(),
+                    lines(&at)
+                ),
+            });
+        }
+        if !self.repeated.is_empty() {
+            warnings.push(Warning {
+                code: "repeated-header".to_owned(),
+                column: None,
+                message: format!(
+                    "{} row(s) repeat the header and were left out (line {})",
+                    self.repeated.len(),
+                    lines(&self.repeated)
+                ),
+            });
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first cells of the rows that are kept, the lines of the footer, and repeated headers.
+    fn check(text: &str) -> (Vec<String>, Vec<u64>, Vec<u64>) {
+        check_with(text, false)
+    }
+
+    fn check_with(text: &str, is_assumed: bool) -> (Vec<String>, Vec<u64>, Vec<u64>) {
+        let rows: Vec<SampleRow> = (1..)
+            .zip(text.lines())
+            .map(|(line, text)| SampleRow { line, cells: text.split(';').map(OwnedCell::text).collect() })
+            .filter(|row| row.n_filled() > 0)
+            .collect();
+        let names: Vec<String> = rows[0].cells.iter().map(|cell| cell.borrow().to_text()).collect();
+        let width = names.len();
+        let layout =
+            Layout { names, width, min_width: width, first_data_line: 2, is_assumed, ..Layout::default() };
+        let mut body = BodyRows::new(&rows, &layout, false);
+        let mut kept = Vec::new();
+        for row in &rows[1..] {
+            body.pass(row.as_row(), &mut |row| {
+                kept.push(row.cell(0).to_text());
+                Ok(())
+            })
+            .unwrap();
+        }
+        let left_out = body.finish();
+        (kept, left_out.footer.iter().map(|(line, _)| *line).collect(), left_out.repeated)
+    }
+
+    #[test]
+    fn totals_and_notes_at_the_end() {
+        let table = "name;x;y\nash;1;2\nbeech;3;4\nTotal;4;6\noak;5;6";
+        let kept = ["ash", "beech", "Total", "oak"].map(str::to_owned).to_vec();
+        assert_eq!(check(table), (kept.clone(), vec![], vec![]), "in the middle it is a row");
+        let footer = format!("{table}\nTotal;9;12\n;;\nSource: the office;;\n(1) estimated;;");
+        assert_eq!(check(&footer), (kept.clone(), vec![6, 8, 9], vec![]));
+        let cut = format!("{table}\nSource: the office");
+        assert_eq!(check(&cut), (kept, vec![6], vec![]), "without separators");
+    }
+
+    #[test]
+    fn a_row_with_missing_values_is_no_note() {
+        let (kept, footer, _) = check("name;x;y\nash;1;2\nbeech;3;4\noak;;");
+        assert_eq!((kept.len(), footer), (3, vec![]));
+        let (kept, footer, _) = check("x;y;z\n1;2;3\n4;5;6\nmeasured by hand;;");
+        assert_eq!((kept.len(), footer), (2, vec![4]), "words under a column of numbers");
+    }
+
+    #[test]
+    fn headers_again() {
+        let (kept, _, repeated) = check("name;x;y\nash;1;2\nname;x;y\nbeech;3;4");
+        assert_eq!((kept.len(), repeated), (2, vec![3]));
+        let (kept, _, repeated) = check_with("yes;no\nyes;no\nno;no", true);
+        assert_eq!((kept.len(), repeated), (2, vec![]), "all are alike");
+    }
+}

@@ -1,0 +1,238 @@
+//! Headers of several rows: which rows name the columns, and one name for each column from them.
+//!
+//! ```text
+//! Monthly totals;;Moving annual totals;      groups: told only where names would repeat
+//! ;;;
+//! Year;Revenue;Revenue;                      names
+//! ;Passengers;Passengers;                    names that go on below
+//! 2004;12720;128145
+//! ```
+
+use super::{
+    header::{is_missing, is_units_row, is_value, is_value_column},
+    missing::Missing,
+    row::{OwnedCell, SampleRow},
+};
+
+/// No header has more rows.
+const MAX_ROWS: usize = 6;
+/// How far above the header a row of groups may lie, blank lines included.
+const MAX_GROUP_GAP: u64 = 3;
+
+/// A header, by positions among the rows that hold something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) first: usize,
+    /// The lowest row that names most columns.
+    pub(super) base: usize,
+    pub(super) last: usize,
+}
+
+impl Block {
+    /// A header of the one row `first`.
+    pub(super) fn one(first: usize) -> Self {
+        Self { first, base: first, last: first }
+    }
+
+    /// The header that begins with row `first`. A row below belongs to it where it has words over
+    /// columns of numbers, and is no row of units.
+    pub(super) fn from(first: usize, filled: &[&SampleRow], width: usize, missing: &Missing) -> Self {
+        let mut block = Self::one(first);
+        let mut named: Vec<bool> = (0..width).map(|i| is_filled(filled[first], i)).collect();
+        while block.last + 1 < filled.len() && block.last - first < MAX_ROWS {
+            let row = filled[block.last + 1];
+            let body = &filled[block.last + 2..];
+            let gap = row.line - filled[block.last].line;
+            let is_fuller = row.n_filled() > filled[block.last].n_filled();
+            if body.len() < 3 || gap > if is_fuller { MAX_GROUP_GAP } else { 1 } {
+                break;
+            }
+            let (mut n_words, mut n_values, mut n_value_columns) = (0, 0, 0);
+            for i in (0..width).filter(|i| is_value_column(body, *i, missing)) {
+                n_value_columns += 1;
+                match row.cells.get(i) {
+                    None | Some(OwnedCell::Empty) => {}
+                    Some(cell) if is_value(cell) || is_missing(cell, missing) => n_values += 1,
+                    Some(_) => n_words += 1,
+                }
+            }
+            let goes_on = (0..width).all(|i| !(is_filled(row, i) && named[i]));
+            let is_full = n_words >= 3 || n_words >= 2 && n_words * 2 >= n_value_columns;
+            if n_values > 0 || n_words == 0 || !(goes_on || is_full) {
+                break;
+            }
+            let names = filled[block.base];
+            let is_third = block.base > first;
+            if !is_fuller
+                && are_distinct(names)
+                && !(is_third && n_chars(row) > n_chars(names))
+                && is_units_row(row, body, width, missing)
+            {
+                break;
+            }
+            block.last += 1;
+            if !goes_on {
+                block.base = block.last;
+            }
+            for (i, named) in named.iter_mut().enumerate() {
+                *named |= is_filled(row, i);
+            }
+        }
+        block
+    }
+
+    /// One name for each column: the lowest, with those above it in front where names would repeat.
+    pub(super) fn names(self, filled: &[&SampleRow], width: usize) -> Vec<String> {
+        // Names above the lowest full row may stand over several columns.
+        let above: Vec<Vec<String>> = filled[self.first..self.base]
+            .iter()
+            .rev()
+            .map(|row| spread(row, width))
+            .chain(self.groups(filled, width))
+            .collect();
+        // For each column its names from the lowest up.
+        let ladders: Vec<Vec<String>> = (0..width)
+            .map(|i| {
+                let own = |row: &&SampleRow| Some(text(row, i)).filter(|name| !name.is_empty());
+                let mut ladder: Vec<String> =
+                    filled[self.base..=self.last].iter().rev().filter_map(own).collect();
+                if ladder.is_empty() {
+                    ladder.extend(filled[self.first..self.base].iter().rev().find_map(own));
+                }
+                // A group alone is no name: the column under it may be a gap.
+                if !ladder.is_empty() {
+                    ladder.extend(above.iter().map(|row| row[i].clone()).filter(|name| !name.is_empty()));
+                    ladder.dedup();
+                }
+                ladder
+            })
+            .collect();
+        let mut n_parts = vec![1; width];
+        let join = |ladder: &[String], n: usize| {
+            let mut parts: Vec<&str> = ladder.iter().take(n).rev().map(String::as_str).collect();
+            parts.dedup();
+            parts.join(" ")
+        };
+        for _ in 0..MAX_ROWS {
+            let names: Vec<String> =
+                ladders.iter().zip(&n_parts).map(|(ladder, n)| join(ladder, *n)).collect();
+            let mut counts = std::collections::HashMap::new();
+            for name in &names {
+                *counts.entry(name.as_str()).or_insert(0) += 1;
+            }
+            let mut is_longer = false;
+            for (i, n) in n_parts.iter_mut().enumerate() {
+                if !names[i].is_empty() && counts[names[i].as_str()] > 1 && *n < ladders[i].len() {
+                    *n += 1;
+                    is_longer = true;
+                }
+            }
+            if !is_longer {
+                return names;
+            }
+        }
+        ladders.iter().zip(&n_parts).map(|(ladder, n)| join(ladder, *n)).collect()
+    }
+
+    /// The rows of groups above the header, the nearest first, each name over all its columns.
+    fn groups(self, filled: &[&SampleRow], width: usize) -> Vec<Vec<String>> {
+        let mut groups = Vec::new();
+        let mut below = filled[self.first].line;
+        for row in filled[..self.first].iter().rev() {
+            let is_group = row.n_filled() >= 2
+                && row.cells.iter().all(|cell| *cell == OwnedCell::Empty || !is_value(cell))
+                && row.cells.iter().skip(2).any(|cell| *cell != OwnedCell::Empty);
+            if below - row.line > MAX_GROUP_GAP || !is_group {
+                break;
+            }
+            below = row.line;
+            groups.push(spread(row, width));
+        }
+        groups
+    }
+}
+
+/// The row's names, each also over the empty cells to its right.
+fn spread(row: &SampleRow, width: usize) -> Vec<String> {
+    let mut current = String::new();
+    let name = |i| {
+        if is_filled(row, i) {
+            current = text(row, i);
+        }
+        current.clone()
+    };
+    (0..width).map(name).collect()
+}
+
+fn is_filled(row: &SampleRow, i: usize) -> bool {
+    row.cells.get(i).is_some_and(|cell| *cell != OwnedCell::Empty)
+}
+
+fn text(row: &SampleRow, i: usize) -> String {
+    row.cells.get(i).map_or_else(String::new, |cell| cell.borrow().to_text())
+}
+
+fn are_distinct(row: &SampleRow) -> bool {
+    let mut texts: Vec<String> =
+        row.cells.iter().map(|cell| cell.borrow().to_text()).filter(|text| !text.is_empty()).collect();
+    let n = texts.len();
+    texts.sort_unstable();
+    texts.dedup();
+    texts.len() == n
+}
+
+fn n_chars(row: &SampleRow) -> usize {
+    row.cells.iter().map(|cell| cell.borrow().to_text().chars().count()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, first: usize, expected: (usize, usize), names: &[&str]) {
+        let row = |(i, line): (usize, &str)| SampleRow {
+            line: i as u64 + 1,
+            cells: line.split(';').map(OwnedCell::text).collect(),
+        };
+        let rows: Vec<SampleRow> = text.lines().enumerate().map(row).collect();
+        let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
+        let width = filled[first].cells.len();
+        let block = Block::from(first, &filled, width, &Missing::default());
+        assert_eq!((block.base, block.last), expected, "{text}");
+        assert_eq!(block.names(&filled, width), names, "{text}");
+    }
+
+    #[test]
+    fn rows_of_one_header() {
+        let body = ["1;2;3"; 9].join("\n");
+        check(&format!("x;y;z\n{body}"), 0, (0, 0), &["x", "y", "z"]);
+        check(&format!("kg;kg;kg\na;b;c\nnorth;south;west\n{body}"), 0, (2, 2), &["north", "south", "west"]);
+        check(&format!("Time;Force;Temp\ns;N;°C\n{body}"), 0, (0, 0), &["Time", "Force", "Temp"]);
+        check(&format!(";a;b\nNr;;\n{body}"), 0, (0, 1), &["Nr", "a", "b"]);
+    }
+
+    #[test]
+    fn groups_are_named_where_names_repeat() {
+        let body = "2004;1;2;3\n2005;4;5;6\n2006;7;8;9";
+        check(
+            &format!(";Month;;Year\n\nYear;Flow;Loss;Flow\n{body}"),
+            1,
+            (1, 1),
+            &["Year", "Month Flow", "Loss", "Year Flow"],
+        );
+        check(
+            &format!("title;;;\nYear;Flow;Loss;Flow\n{body}"),
+            1,
+            (1, 1),
+            &["Year", "Flow", "Loss", "Flow"],
+        );
+    }
+
+    #[test]
+    fn a_row_of_data_is_no_header() {
+        let row = "name;x;y\nAda;unknown;1\nLin;2;3\nBo;3;4\nEve;3;4";
+        check(row, 0, (0, 0), &["name", "x", "y"]);
+        let one = "name;x\nAda;unknown\nLin;2\nBo;3\nEve;3";
+        check(one, 0, (0, 0), &["name", "x"]);
+    }
+}
