@@ -182,7 +182,7 @@ impl BodyRows {
         let Some(first) = filled.next() else { return false };
         let Cell::Text(text) = row.cell(first) else { return false };
         let is_alone = filled.next().is_none();
-        if !is_alone && !text.first().is_some_and(|byte| byte.is_ascii_alphabetic()) {
+        if !is_alone && !text.first().is_some_and(u8::is_ascii_alphabetic) {
             return false;
         }
         let Ok(text) = std::str::from_utf8(text) else { return false };

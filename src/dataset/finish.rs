@@ -21,6 +21,20 @@ const MIXED: &str = "mixed-column";
 /// Above this share of missing values a column is worth a warning.
 const NEARLY_EMPTY: f64 = 0.95;
 
+/// A column whose values are known, and what was noticed on the way to them.
+struct Finished {
+    i: usize,
+    plan: Plan,
+    /// The sign beside its numbers.
+    own_unit: Option<String>,
+    n_non_finite: u64,
+    n_misfits: u64,
+    misfits: Vec<(u64, OwnedCell)>,
+    is_unnamed: bool,
+    column: Column,
+    reason: String,
+}
+
 /// The texts that were taken for missing, over all columns.
 pub(super) fn missing_tokens(buildings: &[Building]) -> Vec<String> {
     let tokens: BTreeSet<String> =
@@ -58,22 +72,44 @@ pub(super) fn table(
     let mut table = Table::default();
     let mut profiles = Vec::new();
     let mut n_dropped = 0;
+    let mut finished = Vec::new();
     for (i, building) in buildings.into_iter().enumerate() {
         if building.plan == Plan::Ignore {
             continue;
         }
-        let name = &names[i];
         let plan = building.plan.clone();
         let affix = building.affix.filter(|_| matches!(plan, Plan::Number(_)));
         let (n_non_finite, n_misfits) = (building.n_non_finite, building.n_misfits);
         let misfits = building.misfits.clone();
-        let (kind, values, reason) = classify(name, building, forced[i]);
+        let (kind, values, reason) = classify(&names[i], building, forced[i]);
         let is_unnamed =
             layout.header_line.is_some() && layout.names.get(i).is_none_or(|name| name.trim().is_empty());
         if is_unnamed && kind == ColumnKind::Empty {
             n_dropped += 1;
             continue;
         }
+        let own_unit = affix.map(|affix| affix.unit().to_owned());
+        let unit = layout.units.get(i).cloned().flatten().or(own_unit.clone());
+        let column = Column { name: names[i].clone(), kind, unit, values };
+        finished.push(Finished {
+            i,
+            plan,
+            own_unit,
+            n_non_finite,
+            n_misfits,
+            misfits,
+            is_unnamed,
+            column,
+            reason,
+        });
+    }
+    let columns: Vec<&Column> = finished.iter().map(|finished| &finished.column).collect();
+    let found = profile::of_all(&columns);
+    for (finished, mut profile) in finished.into_iter().zip(found) {
+        let Finished { i, plan, own_unit, n_non_finite, n_misfits, misfits, is_unnamed, column, reason } =
+            finished;
+        let name = &names[i];
+        profile.reason = reason;
         if is_unnamed {
             warnings.push(names::unnamed(name, i + 1));
         }
@@ -96,7 +132,6 @@ pub(super) fn table(
                 .filter(|(column, _)| *column == i)
                 .map(|(_, doubt)| warning("number-format-assumed", name, doubt.clone())),
         );
-        let own_unit = affix.map(|affix| affix.unit().to_owned());
         if let Some(unit) = &own_unit {
             warnings.push(warning(
                 "sign-as-unit",
@@ -104,9 +139,6 @@ pub(super) fn table(
                 format!("every number has {unit} beside it; the number was read as it is written and {unit} became the unit of the column"),
             ));
         }
-        let unit = layout.units.get(i).cloned().flatten().or(own_unit);
-        let column = Column { name: name.clone(), kind, unit, values };
-        let mut profile = profile::of(&column, reason);
         match plan {
             Plan::Number(format) => profile.number_format = Some(format.unwrap_or(decision.file)),
             Plan::Date(format) => {
@@ -341,7 +373,16 @@ fn nearly_numbers(column: &Column, decision: &Decision) -> Option<Warning> {
     let is_number =
         |text: &&str| number::parse(text, decision.file).is_some() && !schema::is_code(text.as_bytes());
     if texts.iter().filter(|text| is_number(text)).count() * 2 > texts.len() {
-        let odd = texts.iter().find(|text| !is_number(text))?;
+        let Some(odd) = texts.iter().find(|text| !is_number(text)) else {
+            return Some(warning(
+                "codes-kept-as-text",
+                &column.name,
+                format!(
+                    "the cells hold whole numbers of one length that are stored as text, as codes are, so the column was read as text. If they are quantities, give the type (types={{\"{}\": \"number\"}})",
+                    column.name
+                ),
+            ));
+        };
         return Some(warning(
             "mostly-numbers",
             &column.name,

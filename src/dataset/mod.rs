@@ -6,6 +6,7 @@
 //! archive    is the zip what it says                workbook:  sheets, cells as a stream
 //! header     titles, header, units, first data line
 //! schema     a plan per column, from a sample       number_format: which mark is decimal
+//! filling    rows -> threads that own columns       body_rows: repeated headers, footers
 //! columns    cells -> typed columns, streaming      (again, where the plan did not hold)
 //! finish     kinds, reasons, warnings, profiles
 //! ```
@@ -24,6 +25,7 @@ mod delimited;
 mod description;
 mod encoding;
 mod error;
+mod filling;
 mod finish;
 mod format;
 mod header;
@@ -43,6 +45,7 @@ mod row;
 mod schema;
 mod sentinel;
 mod sheet_cells;
+mod sorting;
 mod source;
 mod spaced;
 pub mod spelling;

@@ -19,10 +19,46 @@ pub(super) fn parse_bytes(cell: &[u8], format: NumberFormat) -> Option<f64> {
     if cell.is_empty() || cell.len() > MAX_LEN {
         return None;
     }
+    if let Some(number) = short(cell, format.decimal as u8) {
+        return Some(number);
+    }
     if format.decimal == '.' && cell.iter().all(|byte| is_plain(*byte)) {
         return plain(cell);
     }
     normalised(cell, format)
+}
+
+/// Digits and one decimal mark, so few that the result is exact: a whole number below 2^53 over a
+/// power of ten below 10^22 is rounded once, as the standard's parser rounds. Nearly all numbers of
+/// nearly all files are of this kind.
+fn short(cell: &[u8], decimal: u8) -> Option<f64> {
+    const POWERS: [f64; 17] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
+    let (is_negative, digits) = match cell {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, cell),
+    };
+    if digits.len() > 16 {
+        return None;
+    }
+    let (mut whole, mut mark_at) = (0u64, None);
+    for (i, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            whole = whole * 10 + u64::from(digit);
+        } else if *byte == decimal && mark_at.is_none() {
+            mark_at = Some(i);
+        } else {
+            return None;
+        }
+    }
+    let n_digits = digits.len() - usize::from(mark_at.is_some());
+    let n_decimals = mark_at.map_or(0, |at| digits.len() - at - 1);
+    if n_digits == 0 || whole >= 1 << 53 {
+        return None;
+    }
+    let number = whole as f64 / POWERS[n_decimals];
+    Some(if is_negative { -number } else { number })
 }
 
 /// What std's parser may see: it also takes `inf` and `nan`, which are no measurements.
@@ -130,6 +166,21 @@ mod tests {
     const BRAZIL: NumberFormat = NumberFormat { decimal: ',', thousands: Some('.') };
     const US: NumberFormat = NumberFormat { decimal: '.', thousands: Some(',') };
     const FRENCH: NumberFormat = NumberFormat { decimal: ',', thousands: Some(' ') };
+
+    #[test]
+    fn short_numbers_are_exactly_those_of_the_standard() {
+        let mut state = 1u64;
+        for i in 0..200_000u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i);
+            let digits = state >> (state % 60);
+            let text = format!("{digits}");
+            let at = (state >> 32) as usize % (text.len() + 1);
+            let text = format!("-{}.{}", &text[..at], &text[at..]);
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(parse(&text, POINT).map(f64::to_bits), Some(expected.to_bits()), "{text}");
+            assert_eq!(parse(&text.replace('.', ","), COMMA), Some(expected), "{text}");
+        }
+    }
 
     #[test]
     fn numbers_in_every_format() {

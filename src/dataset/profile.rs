@@ -3,16 +3,46 @@
 use super::{
     date,
     description::{ColumnProfile, Histogram},
+    sorting,
     table::{Column, MISSING_CODE, MISSING_DATE, Values},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, thread};
 
 const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 const BINS: usize = 20;
 const TOP_LEVELS: usize = 20;
 
-/// The profile of a column that was taken for its kind because of `reason`.
-pub(super) fn of(column: &Column, reason: String) -> ColumnProfile {
+/// Columns of fewer rows in all are not worth a thread.
+const MIN_ROWS_FOR_THREADS: usize = 100_000;
+
+/// The profiles of the columns, whose reasons are not known here.
+pub(super) fn of_all(columns: &[&Column]) -> Vec<ColumnProfile> {
+    let n_rows = columns.iter().map(|column| column.values.len()).sum::<usize>();
+    let n_threads = thread::available_parallelism().map_or(1, usize::from);
+    let n_each = columns.len().div_ceil(n_threads).max(1);
+    if n_rows < MIN_ROWS_FOR_THREADS || n_threads == 1 {
+        return columns.iter().map(|column| of(column)).collect();
+    }
+    let all = |columns: &[&Column]| columns.iter().map(|column| of(column)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let mut shares = columns.chunks(n_each);
+        let own = shares.next().unwrap_or_default();
+        // What cannot have a thread is done here.
+        let started: Vec<_> = shares
+            .map(|share| (share, thread::Builder::new().spawn_scoped(scope, move || all(share))))
+            .collect();
+        let mut profiles = all(own);
+        for (share, thread) in started {
+            profiles.extend(match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => all(share),
+            });
+        }
+        profiles
+    })
+}
+
+fn of(column: &Column) -> ColumnProfile {
     let mut profile = ColumnProfile {
         name: column.name.clone(),
         kind: column.kind,
@@ -29,7 +59,7 @@ pub(super) fn of(column: &Column, reason: String) -> ColumnProfile {
         date_range: None,
         number_format: None,
         date_format: None,
-        reason,
+        reason: String::new(),
     };
     match &column.values {
         Values::Number(values) => numbers(values, &mut profile),
@@ -66,7 +96,7 @@ pub(super) fn of(column: &Column, reason: String) -> ColumnProfile {
 fn numbers(values: &[f64], profile: &mut ColumnProfile) {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     profile.missing = (values.len() - sorted.len()) as u64;
-    sorted.sort_unstable_by(f64::total_cmp);
+    sorting::sort(&mut sorted);
     let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { return };
     profile.distinct = 1 + sorted.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
     (profile.min, profile.max) = (Some(min), Some(max));
@@ -133,7 +163,7 @@ mod tests {
 
     fn profile(values: Values) -> ColumnProfile {
         let column = Column { name: "x".to_owned(), kind: ColumnKind::Number, unit: None, values };
-        of(&column, String::new())
+        of(&column)
     }
 
     #[test]

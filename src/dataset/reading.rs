@@ -10,7 +10,7 @@ use super::{
     description::{Description, ReadReport, Warning},
     encoding::{self, Survey},
     error::{Issue, Problem, ReadError},
-    finish,
+    filling, finish,
     format::{self, Format},
     header::{self, Layout},
     missing::Missing,
@@ -249,18 +249,16 @@ fn assemble(
         let n_columns = names.len() as u64;
         let mut n_rows = 0u64;
         let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
-        let mut push = |row: Row<'_>| {
-            n_rows += 1;
-            if n_rows * n_columns > limits.max_cells {
-                return Err(too_many_cells(limits));
-            }
-            let line = row.line();
-            for (i, building) in &mut pending {
-                building.push(line, row.cell(*i), &missing);
-            }
-            Ok(())
-        };
-        body.visit(&layout, &mut |row| body_rows.pass(row, &mut push))?;
+        let pending = filling::fill(pending, names.len(), &missing, |push| {
+            let mut push = |row: Row<'_>| {
+                n_rows += 1;
+                if n_rows * n_columns > limits.max_cells {
+                    return Err(too_many_cells(limits));
+                }
+                push(row)
+            };
+            body.visit(&layout, &mut |row| body_rows.pass(row, &mut push))
+        })?;
         left_out = body_rows.finish();
         if n_rows == 0 {
             return Err(ReadError::EmptyFile(Problem::new(

@@ -46,6 +46,14 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     let (width, n_same) = counts.into_iter().max_by_key(|(width, count)| (*count, *width))?;
     let has_width = |line: &str| line.split_ascii_whitespace().count() == width;
     let first = rows.iter().find(|(_, line)| has_width(line))?.0;
+    // One column of text with numbers in it, or of numbers such as `1 234`, is none of several.
+    let of_width: Vec<&str> = rows.iter().map(|(_, line)| *line).filter(|line| has_width(line)).collect();
+    let n_numbers = of_width.iter().flat_map(|line| line.split_ascii_whitespace());
+    let n_numbers = n_numbers.filter(|cell| number_format::shape(cell).is_some()).count();
+    let is_one_column = of_width.iter().all(|line| number_format::shape(line.trim()).is_some());
+    if n_numbers * 3 < of_width.len() * width * 2 || is_one_column {
+        return None;
+    }
     let n_below = plain.iter().filter(|(at, _)| *at >= first).count();
     if width < 2 || n_same < 2 || n_same * 10 < n_below * 9 {
         return None;
@@ -210,7 +218,14 @@ mod tests {
 
     #[test]
     fn what_is_no_such_table() {
-        for text in ["name,x\nAda,1\nLin,2\n", "a few words\nand more words\n", "1\n2\n3\n", "a b\n1 2\n"] {
+        for text in [
+            "name,x\nAda,1\nLin,2\n",
+            "a few words\nand more words\n",
+            "1\n2\n3\n",
+            "a b\n1 2\n",
+            "x\n1 234\n5 678\n",
+            "item\nitem 1\nitem 2\n",
+        ] {
             assert_eq!(detect(text), None, "{text}");
         }
         assert_eq!(detect("1 2\n3 4\n").unwrap().first_line, 1, "without a header");
