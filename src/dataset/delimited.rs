@@ -50,8 +50,8 @@ impl Dialect {
     /// The whole text, with one separator between its cells.
     fn text<'a>(&self, source: Source<'a>, survey: &Survey) -> std::io::Result<Box<dyn Read + 'a>> {
         let text = survey.text(source)?;
-        Ok(match self.spacing {
-            Some(spacing) => Box::new(Spaced::new(text, spacing)),
+        Ok(match &self.spacing {
+            Some(spacing) => Box::new(Spaced::new(text, spacing.clone())),
             None => text,
         })
     }
@@ -150,8 +150,8 @@ fn next_record<R: Read>(
 }
 
 fn parse_sample(text: &str, dialect: &Dialect) -> Vec<SampleRow> {
-    let text: Box<dyn Read + '_> = match dialect.spacing {
-        Some(spacing) => Box::new(Spaced::new(text.as_bytes(), spacing)),
+    let text: Box<dyn Read + '_> = match &dialect.spacing {
+        Some(spacing) => Box::new(Spaced::new(text.as_bytes(), spacing.clone())),
         None => Box::new(text.as_bytes()),
     };
     let mut reader = reader(text, dialect, 1 << 16);

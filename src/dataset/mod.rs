@@ -27,6 +27,7 @@ mod encoding;
 mod error;
 mod filling;
 mod finish;
+mod fixed_width;
 mod format;
 mod header;
 mod header_block;

@@ -10,7 +10,7 @@
 //! Every line is handed on with tabs in the place of the blanks, or as an empty line where it is no
 //! part of the table, so that line numbers stay those of the file.
 
-use super::number_format;
+use super::{fixed_width::Columns, number_format};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Lines that are looked at.
@@ -19,13 +19,15 @@ const SAMPLE_LINES: usize = 400;
 const MARKERS: [&str; 4] = ["#", "%", "!", "//"];
 
 /// Where the table lies and how wide it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spacing {
     pub(super) width: usize,
     /// The line of the header, or of the first row where there is none.
     pub(super) first_line: u64,
     /// Whether the header's names hold single blanks, so that two or more part them.
     has_wide_gaps: bool,
+    /// Where cells are missing, the places of the columns.
+    fixed: Option<Columns>,
     /// Whether a comment marker stands before the header.
     pub(super) is_marked: bool,
 }
@@ -56,14 +58,15 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     }
     let n_below = plain.iter().filter(|(at, _)| *at >= first).count();
     if width < 2 || n_same < 2 || n_same * 10 < n_below * 9 {
-        return None;
+        return fixed(&lines, &plain, rows[0].0);
     }
     let header = lines.iter().rev().find(|(at, _)| *at < first);
     let named = header.and_then(|(at, line)| {
         let bare = unmarked(line).unwrap_or(line);
         let is_marked = unmarked(line).is_some();
         let has_words = !is_numeric(bare) && !bare.trim_start().starts_with(|c: char| c.is_ascii_digit());
-        let spacing = |has_wide_gaps| Spacing { width, first_line: *at, has_wide_gaps, is_marked };
+        let spacing =
+            |has_wide_gaps| Spacing { width, first_line: *at, has_wide_gaps, fixed: None, is_marked };
         if !has_words {
             None
         } else if bare.split_ascii_whitespace().count() == width {
@@ -72,8 +75,22 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
             (wide_gaps(bare).count() == width).then(|| spacing(true))
         }
     });
-    let unnamed = Spacing { width, first_line: first, has_wide_gaps: false, is_marked: false };
+    let unnamed = Spacing { width, first_line: first, has_wide_gaps: false, fixed: None, is_marked: false };
     Some(named.unwrap_or(unnamed))
+}
+
+/// Lines with other numbers of cells, all in the same columns under one header.
+fn fixed(lines: &[(u64, &str)], plain: &[&(u64, &str)], first: u64) -> Option<Spacing> {
+    let (at, header) = lines.iter().rev().find(|(at, _)| *at < first)?;
+    let below: Vec<&str> = plain.iter().filter(|(at, _)| *at >= first).map(|(_, line)| *line).collect();
+    let columns = Columns::find(header, &below)?;
+    Some(Spacing {
+        width: columns.len(),
+        first_line: *at,
+        has_wide_gaps: false,
+        fixed: Some(columns),
+        is_marked: false,
+    })
 }
 
 /// The line without its comment marker, where it has one.
@@ -142,8 +159,10 @@ impl<R: Read> Spaced<R> {
 
     fn rewrite(&mut self) {
         let Spacing { first_line, has_wide_gaps, .. } = self.spacing;
-        let text = String::from_utf8_lossy(&self.line);
-        let text = text.trim();
+        let fixed = self.spacing.fixed.as_ref();
+        let whole = String::from_utf8_lossy(&self.line);
+        let whole = whole.trim_end();
+        let text = whole.trim_start();
         if self.n_lines < first_line || text.is_empty() || is_rule(text) {
             return;
         }
@@ -154,9 +173,15 @@ impl<R: Read> Spaced<R> {
             self.ready.extend_from_slice(cell.as_bytes());
         };
         let bare = unmarked(text);
-        if self.n_lines == first_line && has_wide_gaps {
+        let is_header = self.n_lines == first_line;
+        if let Some(names) = fixed.filter(|_| is_header).and_then(|columns| columns.names(whole)) {
+            names.iter().enumerate().for_each(|(i, name)| push(i, name));
+        } else if let Some(cells) = fixed.filter(|_| bare.is_none()).and_then(|columns| columns.cells(whole))
+        {
+            cells.iter().enumerate().for_each(|(i, cell)| push(i, cell));
+        } else if is_header && has_wide_gaps {
             wide_gaps(bare.unwrap_or(text)).enumerate().for_each(|(i, cell)| push(i, cell));
-        } else if self.n_lines == first_line || bare.is_none() {
+        } else if is_header || bare.is_none() {
             let cells = bare.unwrap_or(text).split_ascii_whitespace();
             cells.enumerate().for_each(|(i, cell)| push(i, cell));
         }
@@ -214,6 +239,15 @@ mod tests {
     fn names_of_several_words() {
         let text = "Mach number   Drag coefficient\n0.1   0.5\n0.2   0.6\n";
         assert_eq!(rewritten(text), "Mach number\tDrag coefficient\n0.1\t0.5\n0.2\t0.6\n");
+    }
+
+    #[test]
+    fn missing_values_in_fixed_columns() {
+        let text = "A run\n\n  Re      Cl      Cd\n  10   0.512   0.031\n 100           0.024\n1000   0.701\n2000   0.702   0.020\n   5           0.100\n";
+        assert_eq!(
+            rewritten(text),
+            "\n\nRe\tCl\tCd\n10\t0.512\t0.031\n100\t\t0.024\n1000\t0.701\t\n2000\t0.702\t0.020\n5\t\t0.100\n"
+        );
     }
 
     #[test]

@@ -20,6 +20,10 @@ fn blanks_between_the_columns() {
     let polar = " XFOIL  Version 6.99\n\n xtrf =  1.000 (top)  1.000 (bottom)\n\n  alpha   CL       CD\n ------ -------- --------\n  1.000   0.1208  0.00541\n -2.000  -0.2416  0.00561\n";
     let reading = read(polar.as_bytes()).unwrap();
     assert_eq!(numbers(&reading.table, "alpha"), [1.0, -2.0]);
+    let fixed = "  Re      Cl      Cd\n  10   0.512   0.031\n 100           0.024\n1000   0.701\n2000   0.702   0.020\n   5           0.100\n";
+    let fixed = read(fixed.as_bytes()).unwrap();
+    assert_eq!(numbers(&fixed.table, "Cd")[1], 0.024, "a gap is a missing value");
+    assert!(numbers(&fixed.table, "Cl")[1].is_nan());
     let commas = "t  u\n0,5  1,5\n1,0  2,5\n1,5  3,5\n";
     assert_eq!(numbers(&read(commas.as_bytes()).unwrap().table, "u"), [1.5, 2.5, 3.5]);
     let ragged = "t u v\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n1 2 3\n4 5\n";
