@@ -216,6 +216,9 @@ fn judge_header(top: &SampleRow, body: &[&SampleRow], missing: &Missing) -> (boo
         let reason = "the first row has numbers or dates where the others have them, so it is data";
         return (false, reason.to_owned(), false);
     }
+    if body.is_empty() && !values.is_empty() {
+        return (false, "it is the only row and has numbers or dates, so it is data".to_owned(), false);
+    }
     if top.n_filled() == 0 || body.is_empty() {
         return (!body.is_empty() || top.n_filled() > 0, "it is the first row".to_owned(), true);
     }
@@ -294,6 +297,7 @@ mod tests {
             ("1;null;0\n2;0;null", None, 1, "so are missing marks over numbers"),
             ("REGIAO:;NE\nLATITUDE:;-4,9\nData;Hora;P;T\n2024/01/01;0000 UTC;1;2\n2024/01/01;0100 UTC;1;2", Some(3), 4, "station data above"),
             ("CO2 by sector;;;\nthousand tonnes;;;\n;;;\nYear;2000;2001;2002\nTimber;2;3;4\nPaper;3;4;5", Some(4), 5, "titles with separators; a run of years"),
+            ("1904;2", None, 1, "a lone row of numbers"),
             ("A;1\n2;3", Some(1), 2, "one word over a number suffices"),
             ("name;city\nAda;London\nLin;Porto", Some(1), 2, "all text: assumed"),
             (";a;b\n0;1;2\n1;3;4", Some(1), 2, "an unnamed first column"),

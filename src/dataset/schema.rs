@@ -148,10 +148,14 @@ fn are_codes(cells: &[&OwnedCell]) -> bool {
     const MIN_CELLS: usize = 20;
     let digits = |cell: &OwnedCell| match cell {
         OwnedCell::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text.len()),
+        // One that was typed anew became a number.
+        OwnedCell::Number(number) if number.fract() == 0.0 => Some(number.to_string().len()),
         _ => None,
     };
+    let n_texts = cells.iter().filter(|cell| matches!(cell, OwnedCell::Text(_))).count();
     let first = digits(cells[0]);
     cells.len() >= MIN_CELLS
+        && n_texts * 10 >= cells.len() * 9
         && first.is_some_and(|n| n >= 2)
         && cells.iter().all(|cell| digits(cell) == first)
 }
@@ -295,6 +299,9 @@ mod tests {
         assert_eq!(look(&["11", "12"], true), Look::Texts);
         assert_eq!(look(&["11", "12"], false), Look::Numbers, "a text file has no other way to write 11");
         assert_eq!(look(&["9", "10"], true), Look::Numbers, "they were counted");
+        let mut one_number = cells(&["1100015"]);
+        one_number.push(OwnedCell::Number(1_100_023.0));
+        assert_eq!(super::look("code", &one_number, &Missing::default(), true), Look::Texts);
     }
 
     #[test]
