@@ -73,6 +73,8 @@ pub(super) struct BodyRows {
     last_line: u64,
     n_rows: u64,
     held: Vec<(u64, Vec<OwnedCell>)>,
+    /// Whether a total was followed by rows: then it is one of the table's categories.
+    has_totals: bool,
     repeated: Vec<u64>,
 }
 
@@ -116,6 +118,7 @@ impl BodyRows {
             last_line: layout.first_data_line.saturating_sub(1),
             n_rows: 0,
             held: Vec::new(),
+            has_totals: false,
             repeated: Vec::new(),
         }
     }
@@ -144,6 +147,7 @@ impl BodyRows {
         }
         for (line, cells) in self.held.drain(..) {
             self.n_rows += 1;
+            self.has_totals |= first_text(&cells).is_some_and(is_total);
             each(Row::Cells { line, cells: &cells })?;
         }
         self.n_rows += 1;
@@ -199,7 +203,14 @@ impl BodyRows {
                     || is_total(text)
                     || (text.contains(' ') && text.chars().count() > 2 * longest));
         }
-        self.is_told_apart && text.len() <= 20 && is_total(text)
+        self.is_told_apart && !self.has_totals && text.len() <= 20 && is_total(text)
+    }
+}
+
+fn first_text(cells: &[OwnedCell]) -> Option<&str> {
+    match cells.iter().find(|cell| **cell != OwnedCell::Empty)? {
+        OwnedCell::Text(text) => Some(text),
+        _ => None,
     }
 }
 
@@ -293,10 +304,18 @@ mod tests {
         let table = "name;x;y\nash;1;2\nbeech;3;4\nTotal;4;6\noak;5;6";
         let kept = ["ash", "beech", "Total", "oak"].map(str::to_owned).to_vec();
         assert_eq!(check(table), (kept.clone(), vec![], vec![]), "in the middle it is a row");
+        let table = table.replace("Total;4;6\n", "");
+        let kept = kept.into_iter().filter(|name| name != "Total").collect::<Vec<_>>();
         let footer = format!("{table}\nTotal;9;12\n;;\nSource: the office;;\n(1) estimated;;");
-        assert_eq!(check(&footer), (kept.clone(), vec![6, 8, 9], vec![]));
+        assert_eq!(check(&footer), (kept.clone(), vec![5, 7, 8], vec![]));
         let cut = format!("{table}\nSource: the office");
-        assert_eq!(check(&cut), (kept, vec![6], vec![]), "without separators");
+        assert_eq!(check(&cut), (kept, vec![5], vec![]), "without separators");
+    }
+
+    #[test]
+    fn a_total_in_every_group_is_a_category() {
+        let (kept, footer, _) = check("sex;x;y\nm;1;2\nf;3;4\nTotal;4;6\nm;1;2\nf;3;4\nTotal;4;6");
+        assert_eq!((kept.len(), footer), (6, vec![]));
     }
 
     #[test]

@@ -90,6 +90,12 @@ pub(super) fn find(
         layout.width = usual.max(n_named);
         layout.min_width = n_used(top);
         layout.names = block.names(&filled, layout.width);
+        // `# time,force`: programs mark their header as a comment.
+        if let Some(bare) = layout.names.first().and_then(|name| name.strip_prefix(['#', '%'])) {
+            if !bare.trim().is_empty() {
+                layout.names[0] = bare.trim().to_owned();
+            }
+        }
         if block.last > block.first {
             layout.reason.push_str(&format!(
                 "; the header is lines {} to {}, whose names are joined where one would repeat",
@@ -310,6 +316,12 @@ mod tests {
         }
         assert!(layout("name;city\nAda;London").is_assumed);
         assert!(!layout("x;y\n1;2").is_assumed);
+    }
+
+    #[test]
+    fn a_header_that_is_a_comment() {
+        assert_eq!(layout("# t;u\n1;2\n3;4").names, ["t", "u"]);
+        assert_eq!(layout("#;u\n1;2\n3;4").names, ["#", "u"], "a name of its own");
     }
 
     #[test]
