@@ -91,10 +91,9 @@ pub(super) fn find(
         layout.min_width = n_used(top);
         layout.names = block.names(&filled, layout.width);
         // `# time,force`: programs mark their header as a comment.
-        if let Some(bare) = layout.names.first().and_then(|name| name.strip_prefix(['#', '%'])) {
-            if !bare.trim().is_empty() {
-                layout.names[0] = bare.trim().to_owned();
-            }
+        let bare = layout.names.first().and_then(|name| name.strip_prefix(['#', '%']));
+        if let Some(bare) = bare.map(|bare| bare.trim().to_owned()).filter(|bare| !bare.is_empty()) {
+            layout.names[0] = bare;
         }
         if block.last > block.first {
             layout.reason.push_str(&format!(
