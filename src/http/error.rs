@@ -105,7 +105,8 @@ problems! {
         "One request may hold a limited number of rows.", "Split the rows over several requests, or raise TAQICFD_MAX_BATCH_ROWS.";
     UnsupportedMediaType = 415 "unsupported-media-type", "This kind of content is not taken",
         "The content is not what the route reads, whatever its name says.",
-        "Send CSV or XLSX to /upload, application/json to the others. Unpack archives first.";
+        "Send CSV or another text table, XLSX, XLSM, XLSB, XLS or ODS to /upload, application/json to the others. Unpack \
+         archives first.";
     RangeNotSatisfiable = 416 "range-not-satisfiable", "The file is shorter than that",
         "The Range header asks for bytes behind the end.", "See Content-Range for the length.";
     UriTooLong = 414 "uri-too-long", "The address is too long",

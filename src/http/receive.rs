@@ -128,7 +128,7 @@ async fn from_body(app: &App, mut body: LimitedBody) -> Result<Received, Problem
     if received.size_bytes == 0 {
         return Err(Problem::new(
             Slug::MissingBody,
-            "there is no body; send the bytes of a CSV or XLSX file",
+            "there is no body; send the bytes of a CSV file or a workbook",
         ));
     }
     Ok(received)
