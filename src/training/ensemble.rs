@@ -26,8 +26,8 @@ use std::time::Instant;
 
 /// Progress is told at most this often within an epoch.
 const PROGRESS_S: f64 = 0.5;
-/// The share of the learning rate that a network gets which diverged.
-const SECOND_RATE: f64 = 0.2;
+/// A network that diverged is trained again at the learning rate divided by this.
+const SLOWDOWN: f64 = 5.0;
 
 /// What the networks are fitted with.
 pub(super) struct Ensemble<'a> {
@@ -199,7 +199,12 @@ impl Ensemble<'_> {
                 if index >= range.end {
                     return Ok(());
                 }
-                self.fit_one(index, range.end, lanes, split, board, stop, &alone)?;
+                let outcome = self.fit_one(index, range.end, lanes, split, board, stop, &alone);
+                if outcome.is_err() {
+                    // One network that cannot be had is the end: begin no other.
+                    next.store(range.end, Ordering::Relaxed);
+                    return outcome;
+                }
             }
         });
         outcomes.into_iter().collect()
@@ -302,7 +307,7 @@ impl Ensemble<'_> {
         let asked_for = recipe.learning_rate;
         loop {
             let slowed = state.position.slowed;
-            recipe.learning_rate = if slowed { asked_for * SECOND_RATE } else { asked_for };
+            recipe.learning_rate = if slowed { asked_for / SLOWDOWN } else { asked_for };
             let spent_s = state.position.elapsed_s;
             let mut tell = self.teller(&recipe, index, board, stop);
             match fit(&recipe, training, validation, team, state, &mut tell, stop) {
@@ -311,7 +316,7 @@ impl Ensemble<'_> {
                 }
                 Err(TrainError::Diverged { epoch, .. }) => {
                     drop(tell);
-                    let rate = asked_for * SECOND_RATE;
+                    let rate = asked_for / SLOWDOWN;
                     let mut board = board.lock().expect("no network in training has panicked");
                     (board.observe)(Event::Message(format!(
                         "network {} diverged in epoch {epoch}; it is trained again at a learning rate of {rate}",
