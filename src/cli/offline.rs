@@ -19,7 +19,7 @@ use std::{
 /// What `taqicfd train` takes.
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// The spreadsheet: `.csv` or `.xlsx`.
+    /// The spreadsheet: a text table or a workbook.
     file: PathBuf,
     /// A column to predict; repeat it for several. The last usable column if absent.
     #[arg(long, value_name = "COLUMN")]
@@ -30,6 +30,9 @@ pub(super) struct TrainArgs {
     /// `auto`, `regression` or `classification`.
     #[arg(long)]
     task: Option<String>,
+    /// How much effort is made: `fast`, `balanced` or `best`.
+    #[arg(long)]
+    preset: Option<String>,
     /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     #[arg(long)]
     architecture: Option<String>,
@@ -60,7 +63,7 @@ pub(super) struct TrainArgs {
 pub(super) struct PredictArgs {
     /// The model file.
     model: PathBuf,
-    /// The rows: `.csv`, `.xlsx`, or `.json` as the `data` of `POST /predict`.
+    /// The rows: a text table, a workbook, or `.json` as the `data` of `POST /predict`.
     input: PathBuf,
     /// Confidence of the intervals; the model's own if absent.
     #[arg(long)]
@@ -86,6 +89,7 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
         request.exclude = Some(args.exclude);
     }
     request.task = args.task.or(request.task);
+    request.preset = args.preset.or(request.preset);
     request.architecture = args.architecture.or(request.architecture);
     request.epochs = args.epochs.or(request.epochs);
     request.seed = args.seed.or(request.seed);
