@@ -36,9 +36,10 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Predict
 ///
 /// `data` holds rows (a list of objects), columns (an object of lists) or a matrix (a list of lists, in the order of
-/// the model's inputs). Without `model_id` or `model` the newest model answers. Values outside the range of the
-/// training are answered, with a warning and `in_domain: false`. With `explain`, `sensitivities` says how much each
-/// answer changes per unit of each numeric input, at that row.
+/// the model's inputs). Without `model_id` or `model` the newest model answers. A row unlike those of the training is
+/// answered too, with `in_domain: false`, a wider interval, and a warning that says what is unlike; a value just outside
+/// the range of the training only gets the warning. With `explain`, `sensitivities` says how much each answer changes
+/// per unit of each numeric input, at that row.
 #[utoipa::path(post, path = "/predict", tag = "predictions",
     request_body = answer::PredictBody, responses((status = 200, body = PredictAnswer)))]
 pub async fn create_prediction(
