@@ -4,6 +4,7 @@
 //! 1  ../shared/data/messy   against messy_expected.json, with no override: shape, names, numbers, gaps
 //! 2  ../shared/hostile      against the outcome stated in its INDEX.md
 //! 3  speed                  generated files, beside pandas where TAQICFD_PEERS_PYTHON names a Python
+//!                            (`-- speed`: this part only)
 //! ```
 //!
 //! Where the expectation is a plain parse and the reader knows better, the row says why.
@@ -46,6 +47,9 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
+    if env::args().any(|argument| argument == "speed") {
+        return speed();
+    }
     if shared.exists() {
         messy(&shared.join("data"))?;
         hostile(&shared.join("hostile"))?;

@@ -78,6 +78,33 @@ pub(super) struct BodyRows {
     repeated: Vec<u64>,
 }
 
+/// Tells rows that belong to the table for certain, whatever stands above or under them.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    /// The first column that has a name.
+    first_name: Option<(usize, Vec<u8>)>,
+    is_told_apart: bool,
+}
+
+impl Sieve {
+    /// Whether a row that is not blank and has all its cells is surely one of the table.
+    pub(super) fn lets_through(&self, row: &[u8], delimiter: u8) -> bool {
+        let cells = row.split(|byte| *byte == delimiter).map(<[u8]>::trim_ascii).enumerate();
+        let mut filled = cells.filter(|(_, cell)| !cell.is_empty());
+        let Some((i, text)) = filled.next() else { return false };
+        if self.first_name.as_ref().is_some_and(|(at, name)| *at == i && name == text) {
+            return false;
+        }
+        if !self.is_told_apart {
+            return true;
+        }
+        if filled.next().is_none() {
+            return false;
+        }
+        !text[0].is_ascii_alphabetic() || text.len() > 20 || !std::str::from_utf8(text).is_ok_and(is_total)
+    }
+}
+
 /// What was left out.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct LeftOut {
@@ -145,13 +172,43 @@ impl BodyRows {
         if row.n_cells() < self.min_width {
             return Err(delimited::short_row(line, width));
         }
+        self.release(each)?;
+        self.n_rows += 1;
+        each(row)
+    }
+
+    /// Counts `n` rows, the last in line `line`, all of which a [`Sieve`] let through.
+    pub(super) fn pass_plain(
+        &mut self,
+        n: u64,
+        line: u64,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        if n > 0 {
+            self.release(each)?;
+            self.n_rows += n;
+            self.last_line = line;
+        }
+        Ok(())
+    }
+
+    /// Hands on what was held back: a row of the table follows it.
+    fn release(&mut self, each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>) -> Result<(), ReadError> {
         for (line, cells) in self.held.drain(..) {
             self.n_rows += 1;
             self.has_totals |= first_text(&cells).is_some_and(is_total);
             each(Row::Cells { line, cells: &cells })?;
         }
-        self.n_rows += 1;
-        each(row)
+        Ok(())
+    }
+
+    /// What tells most rows from a header or a footer by themselves.
+    pub(super) fn sieve(&self) -> Sieve {
+        let first = self.header.iter().position(|name| !name.is_empty()).filter(|_| self.header.len() > 1);
+        Sieve {
+            first_name: first.map(|i| (i, self.header[i].clone().into_bytes())),
+            is_told_apart: self.is_told_apart,
+        }
     }
 
     /// What is left at the end of the file.
@@ -224,8 +281,11 @@ fn begins_note(text: &str) -> bool {
 }
 
 fn is_total(text: &str) -> bool {
-    let lower = text.trim_end_matches([':', '.', ' ']).to_lowercase();
-    TOTALS.contains(&lower.as_str())
+    let bare = text.trim_end_matches([':', '.', ' ']);
+    if bare.is_ascii() {
+        return TOTALS.iter().any(|total| total.eq_ignore_ascii_case(bare));
+    }
+    TOTALS.contains(&bare.to_lowercase().as_str())
 }
 
 fn owned(row: Row<'_>, width: usize) -> Vec<OwnedCell> {

@@ -74,6 +74,53 @@ impl Building {
         }
     }
 
+    /// The same column without a cell, for a part of the rows that [`Self::append`] adds later.
+    pub(super) fn part(&self) -> Self {
+        Self::new(self.plan.clone(), self.is_lenient, Evidence::default(), self.affix)
+    }
+
+    /// Adds the rows of a part, which come after those it has.
+    pub(super) fn append(&mut self, part: Self) {
+        self.n_misfits += part.n_misfits;
+        let n_wanted = MAX_MISFITS - self.misfits.len();
+        self.misfits.extend(part.misfits.into_iter().take(n_wanted));
+        self.evidence.merge(part.evidence);
+        self.tokens.extend(part.tokens);
+        self.n_non_finite += part.n_non_finite;
+        match (&mut self.store, part.store) {
+            (Store::Number(values), Store::Number(more)) => values.extend_from_slice(&more),
+            (Store::Date(values), Store::Date(more)) => values.extend_from_slice(&more),
+            (Store::Boolean(values), Store::Boolean(more)) => values.extend_from_slice(&more),
+            (Store::Text { codes, levels }, Store::Text { codes: more, levels: later }) => {
+                let known: Vec<u32> =
+                    later.in_order.iter().map(|level| levels.code(level.as_bytes())).collect();
+                codes.extend(
+                    more.iter().map(|code| known.get(*code as usize).copied().unwrap_or(MISSING_CODE)),
+                );
+            }
+            // A part with a misfit has dropped its values.
+            (store, _) => *store = Store::Nothing,
+        }
+    }
+
+    /// The decimal mark with which cells may be taken by [`Self::push_first`]; 0 where no mark is known.
+    pub(super) fn quick_decimal(&self, missing: &Missing) -> Option<u8> {
+        match self.plan {
+            Plan::Number(format) if self.affix.is_none() && !missing.has_sentinels() => {
+                Some(format.map_or(0, |format| format.decimal as u8))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the first cell of `text` if it is a number like most, and says where it ends.
+    pub(super) fn push_first(&mut self, text: &[u8], decimal: u8, delimiter: u8) -> Option<usize> {
+        let Store::Number(values) = &mut self.store else { return None };
+        let (number, end) = number::first_short(text, decimal, delimiter)?;
+        values.push(number);
+        Some(end)
+    }
+
     /// Whether every cell fitted the plan.
     pub(super) fn is_done(&self) -> bool {
         self.n_misfits == 0 || self.is_lenient

@@ -47,8 +47,17 @@ impl Dialect {
         self.delimiter == b','
     }
 
+    /// The byte that parts the cells, where nothing else has to be looked at to cut a line.
+    pub(super) fn plain_delimiter(&self) -> Option<u8> {
+        self.spacing.is_none().then_some(self.delimiter)
+    }
+
     /// The whole text, with one separator between its cells.
-    fn text<'a>(&self, source: Source<'a>, survey: &Survey) -> std::io::Result<Box<dyn Read + 'a>> {
+    pub(super) fn text<'a>(
+        &self,
+        source: Source<'a>,
+        survey: &Survey,
+    ) -> std::io::Result<Box<dyn Read + 'a>> {
         let text = survey.text(source)?;
         Ok(match &self.spacing {
             Some(spacing) => Box::new(Spaced::new(text, spacing.clone())),
@@ -351,8 +360,7 @@ fn too_many_columns(n: u64, limits: &ReadLimits) -> ReadError {
     )))
 }
 
-/// Visits every data row. Rows of other widths are collected and refused together, so that the
-/// person who mends the file sees them all at once.
+/// Visits every data row.
 pub(super) fn visit(
     source: Source<'_>,
     survey: &Survey,
@@ -361,57 +369,115 @@ pub(super) fn visit(
     limits: &ReadLimits,
     each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
-    let mut reader = reader(dialect.text(source, survey)?, dialect, 1 << 18);
-    let mut record = ByteRecord::new();
-    let (mut ragged, mut n_ragged) = (Vec::new(), 0u64);
-    let mut notes: Vec<(u64, ByteRecord, String)> = Vec::new();
-    let mut n_rows = 0;
-    while let Some(line) = next_record(&mut reader, &mut record)? {
-        if line < layout.first_data_line || line <= dialect.n_skipped {
-            continue;
-        }
-        if record.as_slice().len() > limits.max_cell_chars {
-            check_cell_sizes(&record, line, limits)?;
-        }
-        if record.len() != layout.width && !fits(&record, layout) {
-            if is_blank(&record) {
-                continue;
+    let mut rows = Rows::new(layout, dialect, limits);
+    rows.read(dialect.text(source, survey)?, 1, each)?;
+    rows.finish(each)
+}
+
+/// The data rows among the records of a text. Rows of other widths are collected and refused
+/// together, so that the person who mends the file sees them all at once.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    layout: &'a Layout,
+    dialect: &'a Dialect,
+    limits: &'a ReadLimits,
+    n_rows: u64,
+    ragged: Vec<Issue>,
+    n_ragged: u64,
+    /// Lines of one text. Under the last row of the table they are notes; above it, ragged rows.
+    notes: Vec<(u64, ByteRecord, String)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(layout: &'a Layout, dialect: &'a Dialect, limits: &'a ReadLimits) -> Self {
+        Self { layout, dialect, limits, n_rows: 0, ragged: Vec::new(), n_ragged: 0, notes: Vec::new() }
+    }
+
+    /// Goes on with a text of whole lines, the first of which is the file's `first_line`.
+    pub(super) fn read(
+        &mut self,
+        text: impl Read,
+        first_line: u64,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let mut reader = reader(text, self.dialect, 1 << 18);
+        let mut record = ByteRecord::new();
+        while let Some(line) = next_record(&mut reader, &mut record)? {
+            let line = line + first_line - 1;
+            if line >= self.first_line() {
+                self.take(line, &record, each)?;
             }
-            let message = format!("{} cells instead of {}", record.len(), layout.width);
-            if is_note(&record) && notes.len() < MAX_ISSUES {
-                notes.push((line, record.clone(), message));
-                continue;
-            }
-            n_ragged += notes.len() as u64;
-            ragged.extend(notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
-            n_ragged += 1;
-            if ragged.len() < MAX_ISSUES {
-                ragged.push(Issue::at(line, message));
-            }
-            continue;
         }
-        if is_blank(&record) {
-            continue;
+        Ok(())
+    }
+
+    /// The first line that may be a row.
+    pub(super) fn first_line(&self) -> u64 {
+        self.layout.first_data_line.max(self.dialect.n_skipped + 1)
+    }
+
+    fn take(
+        &mut self,
+        line: u64,
+        record: &ByteRecord,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        if record.as_slice().len() > self.limits.max_cell_chars {
+            check_cell_sizes(record, line, self.limits)?;
         }
-        n_ragged += notes.len() as u64;
-        ragged.extend(notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
-        n_rows += 1;
-        if n_rows > limits.max_rows {
+        if record.len() != self.layout.width && !fits(record, self.layout) {
+            if is_blank(record) {
+                return Ok(());
+            }
+            let message = format!("{} cells instead of {}", record.len(), self.layout.width);
+            if is_note(record) && self.notes.len() < MAX_ISSUES {
+                self.notes.push((line, record.clone(), message));
+                return Ok(());
+            }
+            self.refuse_notes();
+            self.n_ragged += 1;
+            if self.ragged.len() < MAX_ISSUES {
+                self.ragged.push(Issue::at(line, message));
+            }
+            return Ok(());
+        }
+        if !is_blank(record) && self.count(1)? {
+            each(Row::Text { line, record })?;
+        }
+        Ok(())
+    }
+
+    /// Counts rows of the right width, and says whether they are to be handed on.
+    pub(super) fn count(&mut self, n: u64) -> Result<bool, ReadError> {
+        if n > 0 {
+            self.refuse_notes();
+        }
+        self.n_rows += n;
+        if self.n_rows > self.limits.max_rows {
             return Err(ReadError::TooManyRows(Problem::new(format!(
                 "the file has more than the {} rows allowed; upload a part of it, or raise the limit in the settings",
-                limits.max_rows
+                self.limits.max_rows
             ))));
         }
-        if n_ragged == 0 {
-            each(Row::Text { line, record: &record })?;
+        Ok(self.n_ragged == 0)
+    }
+
+    fn refuse_notes(&mut self) {
+        self.n_ragged += self.notes.len() as u64;
+        self.ragged.extend(self.notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
+    }
+
+    /// Hands on the notes under the table, or refuses the file for its ragged rows.
+    pub(super) fn finish(
+        mut self,
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        if !self.ragged.is_empty() {
+            self.ragged.truncate(MAX_ISSUES);
+            return Err(ragged_rows(self.n_ragged, self.ragged, self.layout));
         }
+        self.notes.iter().try_for_each(|(line, record, _)| each(Row::Text { line: *line, record }))
     }
-    if !ragged.is_empty() {
-        ragged.truncate(MAX_ISSUES);
-        return Err(ragged_rows(n_ragged, ragged, layout));
-    }
-    // Under the last row of the table lines of one text are notes.
-    notes.iter().try_for_each(|(line, record, _)| each(Row::Text { line: *line, record }))
 }
 
 /// Separators at the end of the line add empty cells, in the rows or in the header only.

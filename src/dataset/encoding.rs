@@ -147,12 +147,12 @@ impl Survey {
             let n = read_piece(reader, &mut buffer, n_feeds + 1)?;
             let piece = &buffer[..n];
             let Some(&end) = piece.last() else { break };
-            if let Some(at) = piece.iter().position(|byte| *byte == 0) {
+            if let Some(at) = memchr::memchr(0, piece) {
                 let line = n_feeds + 1 + count_feeds(&piece[..at]);
                 return Err(nul_byte(line));
             }
             n_feeds += count_feeds(piece);
-            self.has_quotes = self.has_quotes || piece.contains(&b'"');
+            self.has_quotes = self.has_quotes || memchr::memchr(b'"', piece).is_some();
             self.has_lone_cr = self.has_lone_cr || (last == b'\r' && piece[0] != b'\n') || lone_cr(piece);
             last = end;
         }
@@ -189,7 +189,7 @@ fn nul_byte(line: u64) -> ReadError {
 }
 
 fn lone_cr(piece: &[u8]) -> bool {
-    piece.contains(&b'\r') && piece.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
+    memchr::memchr_iter(b'\r', piece).any(|at| piece.get(at + 1).is_some_and(|next| *next != b'\n'))
 }
 
 /// What the undecoded bytes show.

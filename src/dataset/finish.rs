@@ -183,18 +183,21 @@ fn classify(name: &str, building: Building, forced: Option<Forced>) -> (ColumnKi
     let given = "given with the upload".to_owned();
     match values {
         Values::Number(numbers) => {
-            let present: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
-            let kind = match present.first() {
+            let mut present = numbers.iter().copied().filter(|number| !number.is_nan());
+            let first = present.next();
+            let is_same = first.is_some_and(|first| present.all(|number| number == first));
+            let n = numbers.iter().filter(|number| !number.is_nan()).count();
+            let kind = match first {
                 None => (ColumnKind::Empty, "no row has a value".to_owned()),
-                Some(first) if present.len() > 1 && present.iter().all(|number| number == first) => {
-                    (ColumnKind::Constant, format!("all {} values are {first}", present.len()))
+                Some(first) if n > 1 && is_same => {
+                    (ColumnKind::Constant, format!("all {n} values are {first}"))
                 }
                 Some(_) if forced.is_some() => (ColumnKind::Number, given),
-                Some(_) if schema::is_identifier(name, &present) => (
+                Some(_) if schema::is_identifier(name, &numbers) => (
                     ColumnKind::Identifier,
                     "whole numbers, all different, under a name for row numbers".to_owned(),
                 ),
-                Some(_) => (ColumnKind::Number, format!("all {} values are numbers", present.len())),
+                Some(_) => (ColumnKind::Number, format!("all {n} values are numbers")),
             };
             (kind.0, Values::Number(numbers), kind.1)
         }

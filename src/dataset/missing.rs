@@ -80,6 +80,11 @@ impl Missing {
         self.given.is_some()
     }
 
+    /// Whether a number may mean "missing".
+    pub(super) fn has_sentinels(&self) -> bool {
+        !self.sentinels.is_empty()
+    }
+
     /// Whether the caller lists this number as missing, however a cell writes it.
     pub(super) fn is_sentinel(&self, number: f64) -> bool {
         !self.sentinels.is_empty() && self.sentinels.contains(&number)

@@ -7,6 +7,7 @@
 //! header     titles, header, units, first data line
 //! schema     a plan per column, from a sample       number_format: which mark is decimal
 //! filling    rows -> threads that own columns       body_rows: repeated headers, footers
+//! blocks     the same for text without quotes: blocks of lines -> threads
 //! columns    cells -> typed columns, streaming      (again, where the plan did not hold)
 //! finish     kinds, reasons, warnings, profiles
 //! ```
@@ -17,6 +18,7 @@
 
 mod affix;
 mod archive;
+mod blocks;
 mod body_rows;
 pub mod boolean;
 mod columns;

@@ -32,8 +32,6 @@ pub(super) fn parse_bytes(cell: &[u8], format: NumberFormat) -> Option<f64> {
 /// power of ten below 10^22 is rounded once, as the standard's parser rounds. Nearly all numbers of
 /// nearly all files are of this kind.
 fn short(cell: &[u8], decimal: u8) -> Option<f64> {
-    const POWERS: [f64; 17] =
-        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
     let (is_negative, digits) = match cell {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, cell),
@@ -59,6 +57,37 @@ fn short(cell: &[u8], decimal: u8) -> Option<f64> {
     }
     let number = whole as f64 / POWERS[n_decimals];
     Some(if is_negative { -number } else { number })
+}
+
+const POWERS: [f64; 17] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
+
+/// [`short`] for a cell that begins `text` and ends at `delimiter` or with the text; also says where.
+/// `None` too where leading zeros may mean a code.
+pub(super) fn first_short(text: &[u8], decimal: u8, delimiter: u8) -> Option<(f64, usize)> {
+    let is_negative = text.first() == Some(&b'-');
+    let start = usize::from(is_negative);
+    let (mut whole, mut mark_at, mut end) = (0u64, None, text.len());
+    for (i, byte) in text.iter().enumerate().skip(start) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit));
+        } else if *byte == decimal && mark_at.is_none() {
+            mark_at = Some(i);
+        } else if *byte == delimiter {
+            end = i;
+            break;
+        } else {
+            return None;
+        }
+    }
+    let n_digits = end - start - usize::from(mark_at.is_some());
+    let may_be_code = text.first() == Some(&b'0') && mark_at.is_none() && n_digits > 1;
+    if n_digits == 0 || end - start > 16 || whole >= 1 << 53 || may_be_code {
+        return None;
+    }
+    let number = whole as f64 / POWERS[mark_at.map_or(0, |at| end - at - 1)];
+    Some((if is_negative { -number } else { number }, end))
 }
 
 /// What std's parser may see: it also takes `inf` and `nan`, which are no measurements.
@@ -179,6 +208,21 @@ mod tests {
             let expected: f64 = text.parse().unwrap();
             assert_eq!(parse(&text, POINT).map(f64::to_bits), Some(expected.to_bits()), "{text}");
             assert_eq!(parse(&text.replace('.', ","), COMMA), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_cell_of_a_row() {
+        let check =
+            |text: &str, expected| assert_eq!(first_short(text.as_bytes(), b',', b';'), expected, "{text}");
+        check("-1,5;2", Some((-1.5, 4)));
+        check("15", Some((15.0, 2)));
+        check("0;", Some((0.0, 1)));
+        check("0,5", Some((0.5, 3)));
+        for other in
+            ["", ";1", "-", ",", "007;", "00", " 1", "1 ;", "1.5", "1e5", "1,5,5", "12345678901234567", "x"]
+        {
+            check(other, None);
         }
     }
 

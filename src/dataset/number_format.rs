@@ -152,6 +152,23 @@ impl Evidence {
         true
     }
 
+    /// Adds what later cells of the column show.
+    pub(super) fn merge(&mut self, later: Self) {
+        self.short_integers += later.short_integers;
+        self.long_integers += later.long_integers;
+        let first = |own: &mut [Option<Sighting>], later: Vec<Option<Sighting>>| {
+            for (own, later) in own.iter_mut().zip(later) {
+                *own = own.take().or(later);
+            }
+        };
+        first(&mut self.decimal, later.decimal.into());
+        first(&mut self.thousands, later.thousands.into());
+        first(&mut self.either, later.either.into());
+        for (own, later) in self.either_ends_in_zero.iter_mut().zip(later.either_ends_in_zero) {
+            *own |= later;
+        }
+    }
+
     /// The decimal mark that this column alone settles, or the two cells that contradict.
     fn settle(&self) -> Result<Option<Settled>, [&Sighting; 2]> {
         let shows = |i: usize| self.decimal[i].as_ref().or(self.thousands[1 - i].as_ref());

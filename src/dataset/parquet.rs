@@ -11,18 +11,24 @@ use super::{
 };
 use polars::prelude::{
     BooleanChunked, Column as Series, DataFrame, DataType, Float64Chunked, Int64Chunked, IntoColumn,
-    KeyValueMetadata, NewChunkedArray, ParquetCompression, ParquetReader, ParquetWriter, PolarsError,
-    SerReader, StringChunked, TimeUnit, UInt32Chunked,
+    KeyValueMetadata, NewChunkedArray, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr,
+    PolarsError, SerReader, StatisticsOptions, StringChunked, TimeUnit, UInt32Chunked,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{Cursor, Read},
+    io::{Cursor, Read, Write},
+    ops::Range,
     path::Path,
+    thread,
 };
 
 const KEY: &str = "taqicfd.table";
 const VERSION: u32 = 1;
+/// Rows that are encoded at once.
+const GROUP_ROWS: usize = 1 << 17;
+/// Rows that show whether compressing helps.
+const SAMPLE_ROWS: usize = 1 << 13;
 
 /// Why a table could not be stored or read back.
 #[derive(Debug, thiserror::Error)]
@@ -66,18 +72,66 @@ enum Storage {
 
 /// Writes `table` to a new file and makes it durable.
 pub fn write(table: &Table, path: &Path) -> Result<(), ParquetError> {
-    let columns = table.columns.iter().map(to_series).collect();
-    let mut frame = DataFrame::new(table.n_rows(), columns)?;
     let metadata = Metadata { version: VERSION, columns: table.columns.iter().map(metadata_of).collect() };
     let json = serde_json::to_string(&metadata).map_err(std::io::Error::other)?;
+    let metadata = KeyValueMetadata::from_static(vec![(KEY.to_owned(), json)]);
+    let compression = compression(table)?;
     let mut file = File::create(path)?;
-    ParquetWriter::new(&mut file)
-        .with_compression(ParquetCompression::Snappy)
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(vec![(KEY.to_owned(), json)])))
-        .set_parallel(false)
-        .finish(&mut frame)?;
+    let writer = writer(&mut file, compression).with_key_value_metadata(Some(metadata));
+    let writer = writer.batched(frame(table, 0..0)?.schema())?;
+    let n_rows = table.n_rows();
+    let n_threads = thread::available_parallelism().map_or(1, usize::from);
+    // So many groups at a time that every processor has one.
+    for wave in (0..n_rows).step_by(n_threads * GROUP_ROWS) {
+        let starts = (wave..n_rows).step_by(GROUP_ROWS).take(n_threads);
+        let encode = |start: usize| -> Result<_, ParquetError> {
+            let frame = frame(table, start..(start + GROUP_ROWS).min(n_rows))?;
+            Ok(writer.encode_and_compress(&frame).collect::<Result<Vec<_>, _>>()?)
+        };
+        thread::scope(|scope| {
+            let started: Vec<_> = starts
+                .map(|start| (start, thread::Builder::new().spawn_scoped(scope, move || encode(start))))
+                .collect();
+            started.into_iter().try_for_each(|(start, thread)| {
+                let groups = match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // What cannot have a thread is done here.
+                    Err(_) => encode(start),
+                };
+                Ok::<_, ParquetError>(writer.write_row_groups(groups?)?)
+            })
+        })?;
+    }
+    writer.finish()?;
+    drop(writer);
     file.sync_all()?;
     Ok(())
+}
+
+fn writer<W: Write>(to: W, compression: ParquetCompression) -> ParquetWriter<W> {
+    // The profile of the dataset holds better statistics.
+    ParquetWriter::new(to)
+        .with_compression(compression)
+        .with_statistics(StatisticsOptions::empty())
+        .set_parallel(false)
+}
+
+/// Measured numbers hardly get smaller, and then compressing takes longer than writing.
+fn compression(table: &Table) -> Result<ParquetCompression, ParquetError> {
+    let sample = frame(table, 0..table.n_rows().min(SAMPLE_ROWS))?;
+    let size = |compression| -> Result<usize, ParquetError> {
+        let mut bytes = Vec::new();
+        writer(&mut bytes, compression).finish(&mut sample.clone())?;
+        Ok(bytes.len())
+    };
+    let compressed = size(ParquetCompression::Snappy)?;
+    let is_smaller = compressed * 4 < size(ParquetCompression::Uncompressed)? * 3;
+    Ok(if is_smaller { ParquetCompression::Snappy } else { ParquetCompression::Uncompressed })
+}
+
+fn frame(table: &Table, rows: Range<usize>) -> Result<DataFrame, ParquetError> {
+    let columns = table.columns.iter().map(|column| to_series(column, rows.clone())).collect();
+    Ok(DataFrame::new(rows.len(), columns)?)
 }
 
 /// Reads a table that [`write()`] wrote.
@@ -132,29 +186,34 @@ fn metadata_of(column: &Column) -> ColumnMetadata {
     }
 }
 
-fn to_series(column: &Column) -> Series {
+fn to_series(column: &Column, rows: Range<usize>) -> Series {
     let name = column.name.as_str().into();
     match &column.values {
-        Values::Number(values) => {
-            let present = values.iter().map(|value| (!value.is_nan()).then_some(*value));
-            Float64Chunked::from_iter_options(name, present).into_column()
-        }
+        Values::Number(values) => numbers(name, &values[rows]),
         Values::Category { codes, .. } => {
-            let present = codes.iter().map(|code| (*code != MISSING_CODE).then_some(*code));
+            let present = codes[rows].iter().map(|code| (*code != MISSING_CODE).then_some(*code));
             UInt32Chunked::from_iter_options(name, present).into_column()
         }
         Values::Date(dates) => {
-            let present = dates.iter().map(|date| (*date != MISSING_DATE).then_some(*date));
+            let present = dates[rows].iter().map(|date| (*date != MISSING_DATE).then_some(*date));
             let ms = Int64Chunked::from_iter_options(name, present);
             ms.into_datetime(TimeUnit::Milliseconds, None).into_column()
         }
         Values::Boolean(values) => {
-            BooleanChunked::from_iter_options(name, values.iter().copied()).into_column()
+            BooleanChunked::from_iter_options(name, values[rows].iter().copied()).into_column()
         }
         Values::Text(texts) => {
-            StringChunked::from_iter_options(name, texts.iter().map(Option::as_deref)).into_column()
+            StringChunked::from_iter_options(name, texts[rows].iter().map(Option::as_deref)).into_column()
         }
     }
+}
+
+fn numbers(name: PlSmallStr, values: &[f64]) -> Series {
+    if !values.iter().any(|value| value.is_nan()) {
+        return Float64Chunked::from_slice(name, values).into_column();
+    }
+    let present = values.iter().map(|value| (!value.is_nan()).then_some(*value));
+    Float64Chunked::from_iter_options(name, present).into_column()
 }
 
 fn from_series(frame: &DataFrame, metadata: ColumnMetadata) -> Result<Column, ParquetError> {

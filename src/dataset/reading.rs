@@ -3,6 +3,7 @@
 
 use super::{
     archive::{self, malformed},
+    blocks,
     body_rows::{BodyRows, LeftOut},
     columns::Building,
     date,
@@ -10,7 +11,8 @@ use super::{
     description::{Description, ReadReport, Warning},
     encoding::{self, Survey},
     error::{Issue, Problem, ReadError},
-    filling, finish,
+    filling::{self, Pending},
+    finish,
     format::{self, Format},
     header::{self, Layout},
     missing::Missing,
@@ -180,19 +182,36 @@ enum Body<'a, 'file> {
 }
 
 impl Body<'_, '_> {
-    fn visit(
+    /// Fills `pending` from all rows; `count` is told of each and may refuse it.
+    fn fill(
         &mut self,
+        pending: Pending,
         layout: &Layout,
-        each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
-        match self {
-            Self::Delimited { source, survey, dialect, limits } => {
-                delimited::visit(*source, survey, dialect, layout, limits, each)
-            }
-            Self::Sheet { workbook, sheet, is_ordered, limits } => {
-                workbook.visit(sheet, *is_ordered, layout.first_data_line, limits, each)
-            }
+        missing: &Missing,
+        body_rows: &mut BodyRows,
+        count: &mut dyn FnMut(u64) -> Result<(), ReadError>,
+    ) -> Result<Pending, ReadError> {
+        if let Self::Delimited { source, survey, dialect, limits } = self
+            && let Some(delimiter) = dialect.plain_delimiter().filter(|_| !survey.has_quotes)
+        {
+            let table = blocks::Table { layout, dialect, delimiter, limits, missing };
+            return blocks::fill(pending, table, &mut survey.text(*source)?, body_rows, count);
         }
+        filling::fill(pending, layout.width, missing, |push| {
+            let mut push = |row: Row<'_>| {
+                count(1)?;
+                push(row)
+            };
+            let mut each = |row: Row<'_>| body_rows.pass(row, &mut push);
+            match self {
+                Self::Delimited { source, survey, dialect, limits } => {
+                    delimited::visit(*source, survey, dialect, layout, limits, &mut each)
+                }
+                Self::Sheet { workbook, sheet, is_ordered, limits } => {
+                    workbook.visit(sheet, *is_ordered, layout.first_data_line, limits, &mut each)
+                }
+            }
+        })
     }
 }
 
@@ -249,16 +268,11 @@ fn assemble(
         let n_columns = names.len() as u64;
         let mut n_rows = 0u64;
         let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
-        let pending = filling::fill(pending, names.len(), &missing, |push| {
-            let mut push = |row: Row<'_>| {
-                n_rows += 1;
-                if n_rows * n_columns > limits.max_cells {
-                    return Err(too_many_cells(limits));
-                }
-                push(row)
-            };
-            body.visit(&layout, &mut |row| body_rows.pass(row, &mut push))
-        })?;
+        let mut count = |n: u64| {
+            n_rows += n;
+            if n_rows * n_columns > limits.max_cells { Err(too_many_cells(limits)) } else { Ok(()) }
+        };
+        let pending = body.fill(pending, &layout, &missing, &mut body_rows, &mut count)?;
         left_out = body_rows.finish();
         if n_rows == 0 {
             return Err(ReadError::EmptyFile(Problem::new(

@@ -7,6 +7,7 @@ use super::{
     missing::{self, Missing},
     number_format::{self, Evidence},
     row::{Cell, OwnedCell},
+    sorting,
     table::{ColumnKind, NumberFormat},
 };
 
@@ -213,11 +214,14 @@ pub(super) fn text_kind(levels: &[String], n_present: u64, forced: Option<Forced
 
 /// Whether whole numbers, all different, under such a name count or name the rows.
 pub(super) fn is_identifier(name: &str, numbers: &[f64]) -> bool {
-    if numbers.len() < 10 || !names_rows(name) || numbers.iter().any(|number| number.fract() != 0.0) {
+    if !names_rows(name) {
         return false;
     }
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
+    let mut sorted: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+    if sorted.len() < 10 || sorted.iter().any(|number| number.fract() != 0.0) {
+        return false;
+    }
+    sorting::sort(&mut sorted);
     sorted.windows(2).all(|pair| pair[0] != pair[1])
 }
 
