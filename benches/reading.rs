@@ -4,7 +4,7 @@
 //! 1  ../shared/data/messy   against messy_expected.json, with no override: shape, names, numbers, gaps
 //! 2  ../shared/hostile      against the outcome stated in its INDEX.md
 //! 3  speed                  generated files, beside pandas where TAQICFD_PEERS_PYTHON names a Python
-//!                            (`-- speed`: this part only)
+//!                            (`-- speed`: this part only; `-- speed csv csv-comma xlsx`: these files)
 //! ```
 //!
 //! Where the expectation is a plain parse and the reader knows better, the row says why.
@@ -214,16 +214,20 @@ fn speed() -> io::Result<()> {
         ("csv-comma", "decimal-comma CSV, 100 MB", folder.path().join("comma.csv")),
         ("xlsx", "XLSX, 100,000 x 20", folder.path().join("sheet.xlsx")),
     ];
-    write_csv(&cases[0].2, ',', '.')?;
-    write_csv(&cases[1].2, ';', ',')?;
-    write_xlsx(&cases[2].2)?;
+    let named: Vec<String> = env::args().filter(|name| cases.iter().any(|case| case.0 == name)).collect();
     #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
     let python = env::var_os("TAQICFD_PEERS_PYTHON");
     if python.is_none() {
         println!("SKIPPED: pandas was not timed; set TAQICFD_PEERS_PYTHON to a Python that has it");
     }
     println!("| file | read, s | read and stored, s | pandas, s | pandas / stored |\n|---|---|---|---|---|");
-    for (kind, what, path) in &cases {
+    let is_wanted = |kind: &str| named.is_empty() || named.iter().any(|name| name == kind);
+    for (kind, what, path) in cases.iter().filter(|case| is_wanted(case.0)) {
+        match *kind {
+            "csv" => write_csv(path, ',', '.')?,
+            "csv-comma" => write_csv(path, ';', ',')?,
+            _ => write_xlsx(path)?,
+        }
         let n_runs = if *kind == "xlsx" { 1 } else { 3 };
         let (mut best_read, mut best_stored) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..n_runs {

@@ -25,7 +25,7 @@ use super::{
     sheet_cells::Kind,
     source::Source,
     table::{NumberFormat, Table},
-    workbook::Workbook,
+    workbook::{ChosenSheet, Workbook},
 };
 use std::collections::BTreeMap;
 
@@ -136,8 +136,7 @@ fn read_workbook(
     let mut workbook = Workbook::open(source, kind)?;
     let sheet = workbook.choose_sheet(options.sheet.as_deref(), limits)?;
     let sheets = workbook.sheet_names().to_vec();
-    let mut body =
-        Body::Sheet { workbook: &mut workbook, sheet: &sheet.name, is_ordered: sheet.is_ordered, limits };
+    let mut body = Body::Sheet { workbook: &mut workbook, sheet: &sheet, limits };
     let mut reading = assemble(&mut body, &sheet.sample, options, limits, false)
         .map_err(|error| error.in_sheet(&sheet.name))?;
     refuse_report(&reading, &sheet.name, &sheets, options)?;
@@ -178,7 +177,7 @@ fn named_as_workbook(filename: &str) -> bool {
 /// The rows of a file, which can be visited again.
 enum Body<'a, 'file> {
     Delimited { source: Source<'file>, survey: &'a Survey, dialect: &'a Dialect, limits: &'a ReadLimits },
-    Sheet { workbook: &'a mut Workbook<'file>, sheet: &'a str, is_ordered: bool, limits: &'a ReadLimits },
+    Sheet { workbook: &'a mut Workbook<'file>, sheet: &'a ChosenSheet, limits: &'a ReadLimits },
 }
 
 impl Body<'_, '_> {
@@ -207,8 +206,8 @@ impl Body<'_, '_> {
                 Self::Delimited { source, survey, dialect, limits } => {
                     delimited::visit(*source, survey, dialect, layout, limits, &mut each)
                 }
-                Self::Sheet { workbook, sheet, is_ordered, limits } => {
-                    workbook.visit(sheet, *is_ordered, layout.first_data_line, limits, &mut each)
+                Self::Sheet { workbook, sheet, limits } => {
+                    workbook.visit(sheet, layout.first_data_line, limits, &mut each)
                 }
             }
         })

@@ -10,7 +10,7 @@ use super::{
     sheet_cells::{Book, Kind},
     source::Source,
 };
-use calamine::{SheetType, SheetVisible};
+use calamine::{Dimensions, SheetType, SheetVisible};
 use std::collections::BTreeMap;
 
 const SAMPLE_ROWS: usize = 1000;
@@ -29,7 +29,8 @@ pub(super) struct ChosenSheet {
     pub(super) name: String,
     pub(super) sample: Vec<SampleRow>,
     /// Whether its rows are stored from top to bottom; nothing forces a writer to do so.
-    pub(super) is_ordered: bool,
+    is_ordered: bool,
+    merged: Vec<Dimensions>,
     pub(super) reason: String,
 }
 
@@ -74,7 +75,7 @@ impl<'a> Workbook<'a> {
                 ))));
             }
             let survey = self.survey(wanted, limits)?;
-            return chosen(wanted, survey, "given with the upload".to_owned());
+            return self.chosen(wanted, survey, "given with the upload".to_owned());
         }
         let is_seen = |name: &&String| !self.hidden.contains(name);
         let mut candidates: Vec<String> = self.names.iter().filter(is_seen).cloned().collect();
@@ -108,7 +109,7 @@ impl<'a> Workbook<'a> {
             reason
                 .push_str(&format!("; hidden and not looked at: {} (sheet= reads them)", unread.join(", ")));
         }
-        chosen(&name, survey, reason)
+        self.chosen(&name, survey, reason)
     }
 
     /// Streams the sheet once: its size, its order and its first rows.
@@ -133,26 +134,46 @@ impl<'a> Workbook<'a> {
             }
             Ok(())
         })?;
-        let width = right as usize + 1;
-        let mut merged = Merged::new(&self.book.merged(sheet));
-        for (row, cells) in &mut survey.sample {
-            merged.fill(*row, cells);
-            cells.resize(width, OwnedCell::Empty);
+        for cells in survey.sample.values_mut() {
+            cells.resize(right as usize + 1, OwnedCell::Empty);
         }
         Ok(survey)
+    }
+
+    fn chosen(&mut self, name: &str, survey: SheetSurvey, reason: String) -> Result<ChosenSheet, ReadError> {
+        if survey.n_filled == 0 {
+            return Err(ReadError::EmptyFile(Problem::new(format!(
+                "sheet '{name}' has no cell with anything in it"
+            ))));
+        }
+        // The list stands behind all cells, so finding it takes as long as reading them.
+        let dimensions = self.book.merged(name);
+        let mut merged = Merged::new(&dimensions);
+        let sample = survey.sample.into_iter().map(|(row, mut cells)| {
+            let width = cells.len();
+            merged.fill(row, &mut cells);
+            cells.resize(width, OwnedCell::Empty);
+            SampleRow { line: u64::from(row) + 1, cells }
+        });
+        Ok(ChosenSheet {
+            name: name.to_owned(),
+            sample: sample.collect(),
+            is_ordered: survey.is_ordered,
+            merged: dimensions,
+            reason,
+        })
     }
 
     /// Visits every data row from top to bottom.
     pub(super) fn visit(
         &mut self,
-        sheet: &str,
-        is_ordered: bool,
+        sheet: &ChosenSheet,
         first_line: u64,
         limits: &ReadLimits,
         each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let mut n_rows = 0u64;
-        let mut merged = Merged::new(&self.book.merged(sheet));
+        let mut merged = Merged::new(&sheet.merged);
         let mut hand_on = |row: u32, cells: &mut Vec<OwnedCell>| {
             merged.fill(row, cells);
             let line = u64::from(row) + 1;
@@ -168,16 +189,16 @@ impl<'a> Workbook<'a> {
             }
             each(Row::Cells { line, cells })
         };
-        if !is_ordered {
+        if !sheet.is_ordered {
             let mut rows: BTreeMap<u32, Vec<OwnedCell>> = BTreeMap::new();
-            self.book.visit(sheet, limits, &mut |row, column, cell| {
+            self.book.visit(&sheet.name, limits, &mut |row, column, cell| {
                 put(rows.entry(row).or_default(), column, cell);
                 Ok(())
             })?;
             return rows.iter_mut().try_for_each(|(row, cells)| hand_on(*row, cells));
         }
         let (mut current, mut cells) = (0, Vec::new());
-        self.book.visit(sheet, limits, &mut |row, column, cell| {
+        self.book.visit(&sheet.name, limits, &mut |row, column, cell| {
             if row != current {
                 hand_on(current, &mut cells)?;
                 cells.clear();
@@ -188,16 +209,6 @@ impl<'a> Workbook<'a> {
         })?;
         hand_on(current, &mut cells)
     }
-}
-
-fn chosen(name: &str, survey: SheetSurvey, reason: String) -> Result<ChosenSheet, ReadError> {
-    if survey.n_filled == 0 {
-        return Err(ReadError::EmptyFile(Problem::new(format!(
-            "sheet '{name}' has no cell with anything in it"
-        ))));
-    }
-    let sample = survey.sample.into_iter().map(|(row, cells)| SampleRow { line: u64::from(row) + 1, cells });
-    Ok(ChosenSheet { name: name.to_owned(), sample: sample.collect(), is_ordered: survey.is_ordered, reason })
 }
 
 fn put(cells: &mut Vec<OwnedCell>, column: u32, cell: OwnedCell) {
