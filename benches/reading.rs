@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! 1  ../shared/data/messy   against messy_expected.json, with no override: shape, names, numbers, gaps
-//! 2  ../shared/hostile      against the outcome stated in its INDEX.md
-//! 3  speed                  generated files, beside pandas where TAQICFD_PEERS_PYTHON names a Python
+//! 2  speed                  generated files, beside pandas where TAQICFD_PEERS_PYTHON names a Python
 //!                            (`-- speed`: this part only; `-- speed csv csv-comma xlsx`: these files)
 //! ```
 //!
@@ -52,7 +51,6 @@ fn main() -> io::Result<()> {
     }
     if shared.exists() {
         messy(&shared.join("data"))?;
-        hostile(&shared.join("hostile"))?;
     } else {
         println!("SKIPPED: {} is absent, so no real file was read", shared.display());
     }
@@ -146,65 +144,6 @@ fn is_named(name: &str, right: &str) -> bool {
         || name == right
         || name.ends_with(&format!(" {right}"))
         || name.rsplit_once('_').is_some_and(|(start, n)| start == right && n.parse::<u32>().is_ok())
-}
-
-fn hostile(folder: &Path) -> io::Result<()> {
-    println!("| hostile file | stated | found | |\n|---|---|---|---|");
-    let index = fs::read_to_string(folder.join("INDEX.md"))?;
-    let (mut n, mut n_right) = (0, 0);
-    let mut part = "";
-    for line in index.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            part = heading.trim_end_matches('/');
-        }
-        let cells: Vec<&str> = line.split(" | ").collect();
-        let name = cells[0].trim_start_matches("| ");
-        // The column before the last states the outcome; it may hold the separator itself.
-        let Some(stated) = cells.len().checked_sub(2).map(|i| cells[i]) else { continue };
-        let path = folder.join(part).join(name);
-        if !path.is_file() {
-            continue;
-        }
-        let found = match read(&path) {
-            Ok(reading) => format!("{}x{}", reading.description.rows, reading.table.columns.len()),
-            Err(error) => error.slug().to_owned(),
-        };
-        let is_right = is_as_stated(stated, &found);
-        n += 1;
-        n_right += usize::from(is_right);
-        let shown: String = stated.chars().take(60).collect();
-        println!("| {name} | {shown} | {found} | {} |", if is_right { "as stated" } else { "DIFFERS" });
-    }
-    println!("\n{n_right} of {n} as stated\n");
-    Ok(())
-}
-
-fn is_as_stated(stated: &str, found: &str) -> bool {
-    let is_read = found.starts_with(|c: char| c.is_ascii_digit());
-    if !is_read {
-        // Another refusal than the one stated is one too, where any is.
-        return stated.contains("422") || stated.contains("413") || stated.contains("415");
-    }
-    let shape = stated.split_whitespace().map(|word| word.trim_end_matches([',', ';', ':'])).find(|word| {
-        word.split_once('x').is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok())
-    });
-    match shape {
-        Some(shape) => shape == found,
-        None => [
-            "parse",
-            "train",
-            "text",
-            "201",
-            "Latin-1",
-            "422 no-target",
-            "422 constant",
-            "422 value",
-            "422 too-many-c",
-            "422 too-few",
-        ]
-        .iter()
-        .any(|word| stated.contains(word)),
-    }
 }
 
 fn speed() -> io::Result<()> {

@@ -10,12 +10,16 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "support/server.rs"]
+mod server;
+
 use serde_json::{Value, json};
+use server::{Server, free_address};
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -28,7 +32,7 @@ const MEASURED: Duration = Duration::from_secs(3);
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (ours, ready) = Server::taqicfd(folder.path());
+    let (ours, ready) = taqicfd(folder.path());
     sleep(Duration::from_secs(2));
     println!("ready after {:.0} ms; idle memory {:.1} MiB", ready.as_secs_f64() * 1e3, ours.memory_mib());
 
@@ -42,7 +46,7 @@ fn main() {
     let model = folder.path().join("served.safetensors");
     std::fs::write(&model, call(ours.address, "GET", &format!("/model/{model_id}"), "", &[]))
         .expect("writable");
-    let peer = Server::peer(&model);
+    let peer = peer(&model);
     if let Some(peer) = &peer {
         let other = predict(peer.address, &body);
         println!("by FastAPI + PyTorch as     {other}");
@@ -81,88 +85,33 @@ fn main() {
     println!("\nmemory after the load {:.1} MiB", ours.memory_mib());
 }
 
-/// A server process; killed when dropped.
-struct Server {
-    child: Child,
-    address: SocketAddr,
+/// Our binary on a fresh folder, and the time until it was ready.
+fn taqicfd(folder: &Path) -> (Server, Duration) {
+    let begun = Instant::now();
+    let server = Server::taqicfd(folder, |address| {
+        try_call(address, "GET", "/readyz", "", &[]).is_some_and(|(status, _)| status == 200)
+    });
+    (server, begun.elapsed())
 }
 
-impl Server {
-    /// Our binary on a fresh folder, and the time until it was ready.
-    fn taqicfd(folder: &Path) -> (Self, Duration) {
-        let address = free_address();
-        let begun = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_taqicfd"))
-            .arg("serve")
-            .current_dir(folder)
-            .env_clear()
-            .env("TAQICFD_BIND", address.to_string())
-            .env("RUST_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let mut server = Self { child, address };
-        server.wait(Duration::from_secs(10), Duration::from_millis(2), |address| {
-            try_call(address, "GET", "/readyz", "", &[]).is_some_and(|(status, _)| status == 200)
-        });
-        let ready = begun.elapsed();
-        (server, ready)
-    }
-
-    /// The usual way to serve a network in Python, with the same model file.
-    fn peer(model: &Path) -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
-        let Ok(python) = std::env::var("TAQICFD_PEERS_PYTHON") else {
-            eprintln!(
-                "SKIPPED the peer: set TAQICFD_PEERS_PYTHON to a Python that has fastapi, uvicorn and torch"
-            );
-            return None;
-        };
-        let address = free_address();
-        let child = Command::new(python)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/predict_server.py"))
-            .arg(model)
-            .arg(address.port().to_string())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the peers' Python starts");
-        let mut server = Self { child, address };
-        server.wait(Duration::from_mins(2), Duration::from_millis(50), |address| {
-            TcpStream::connect(address).is_ok()
-        });
-        Some(server)
-    }
-
-    fn wait(&mut self, at_most: Duration, between: Duration, is_up: impl Fn(SocketAddr) -> bool) {
-        let begun = Instant::now();
-        while !is_up(self.address) {
-            let ended = self.child.try_wait().expect("our own child");
-            assert!(ended.is_none(), "the server ended: {ended:?}");
-            assert!(begun.elapsed() < at_most, "the server is not up after {at_most:?}");
-            sleep(between);
-        }
-    }
-
-    /// Resident memory, where the system tells it.
-    fn memory_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        kib.map_or(f64::NAN, |kib| kib / 1024.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+/// The usual way to serve a network in Python, with the same model file.
+fn peer(model: &Path) -> Option<Server> {
+    #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
+    let Ok(python) = std::env::var("TAQICFD_PEERS_PYTHON") else {
+        eprintln!(
+            "SKIPPED the peer: set TAQICFD_PEERS_PYTHON to a Python that has fastapi, uvicorn and torch"
+        );
+        return None;
+    };
+    let address = free_address();
+    let mut command = Command::new(python);
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/predict_server.py"))
+        .arg(model)
+        .arg(address.port().to_string());
+    Some(Server::start(&mut command, address, Duration::from_mins(2), |address| {
+        TcpStream::connect(address).is_ok()
+    }))
 }
 
 /// Uploads the sample, trains with the default settings, and returns the model.

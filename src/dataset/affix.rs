@@ -41,6 +41,12 @@ impl Affix {
     }
 }
 
+/// The number in a cell that has the sign of `unit` beside it; nothing where it has not.
+pub fn strip<'a>(text: &'a str, unit: &str) -> Option<Cow<'a, str>> {
+    let known = CURRENCIES.iter().chain(&["%"]).find(|sign| **sign == unit)?;
+    Affix(known).strip(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +66,7 @@ mod tests {
             assert_eq!(found, expected.map(|(unit, bare)| (unit, bare.to_owned())), "{text}");
         }
         assert_eq!(Affix::of("5%").unwrap().strip("5"), None, "a cell without the sign");
+        assert_eq!(strip("5,5 %", "%").as_deref(), Some("5,5"));
+        assert_eq!(strip("5 kg", "kg"), None, "units of measurement may be converted, signs may not");
     }
 }

@@ -66,6 +66,8 @@ const TOTALS: &[&str] = &[
 pub(super) struct BodyRows {
     header: Vec<String>,
     is_told_apart: bool,
+    /// Whether the caller wants totals and notes as rows.
+    keeps_footer: bool,
     /// Cells that a row of a text file must have; a sheet leaves out empty ones.
     min_width: usize,
     /// For each column, the characters of a long cell; none where it holds values.
@@ -114,7 +116,7 @@ pub(super) struct LeftOut {
 }
 
 impl BodyRows {
-    pub(super) fn new(sample: &[SampleRow], layout: &Layout, is_workbook: bool) -> Self {
+    pub(super) fn new(sample: &[SampleRow], layout: &Layout, is_workbook: bool, keeps_footer: bool) -> Self {
         let body: Vec<&SampleRow> =
             sample.iter().filter(|row| row.line >= layout.first_data_line && row.n_filled() > 0).collect();
         let mut fills: Vec<usize> = body.iter().map(|row| row.n_filled()).collect();
@@ -140,7 +142,8 @@ impl BodyRows {
             // Where nothing tells the header from the data, a row like it is data too.
             header: if layout.is_assumed { Vec::new() } else { layout.names.clone() },
             is_told_apart: typical >= MIN_FILLED,
-            min_width: if is_workbook { 0 } else { layout.min_width },
+            keeps_footer,
+            min_width: if is_workbook || keeps_footer { 0 } else { layout.min_width },
             longest: longest.collect(),
             last_line: layout.first_data_line.saturating_sub(1),
             n_rows: 0,
@@ -235,7 +238,7 @@ impl BodyRows {
     }
 
     fn is_footer_like(&self, row: Row<'_>) -> bool {
-        if self.n_rows + (self.held.len() as u64) < 2 {
+        if self.keeps_footer || self.n_rows + (self.held.len() as u64) < 2 {
             return false;
         }
         // Most rows show by their first two cells that they are none.
@@ -306,7 +309,7 @@ impl LeftOut {
                 code: "footer-left-out".to_owned(),
                 column: None,
                 message: format!(
-                    "{} row(s) under the table are totals or notes and were left out (line {}), beginning with '{text}'",
+                    "{} row(s) under the table are totals or notes and were left out (line {}), beginning with '{text}'; keep_footer=true reads them as rows",
                     at.len(),
                     lines(&at)
                 ),
@@ -346,7 +349,7 @@ mod tests {
         let width = names.len();
         let layout =
             Layout { names, width, min_width: width, first_data_line: 2, is_assumed, ..Layout::default() };
-        let mut body = BodyRows::new(&rows, &layout, false);
+        let mut body = BodyRows::new(&rows, &layout, false, false);
         let mut kept = Vec::new();
         for row in &rows[1..] {
             body.pass(row.as_row(), &mut |row| {

@@ -2,8 +2,9 @@
 //! a value is sent to a model that was trained from that file.
 //!
 //! A format is written in strftime's letters, of which a few are read: `%Y` four digits, `%y` two,
-//! `%m %d %H` one or two, `%b` the name of a month in English, Portuguese, Spanish, French or German, `%M %S` two, `%f` a fraction of a second or nothing, `%z` nothing, `Z` or
-//! an offset. Everything else stands for itself. A time without a date is one on 1970-01-01.
+//! `%m %d %H` one or two, `%b` the name of a month in English, Portuguese, Spanish, French or
+//! German, `%M %S` two, `%I` an hour of half a day and `%p` which half, `%f` a fraction of a second
+//! or nothing, `%z` nothing, `Z` or an offset. Everything else stands for itself. A time without a date is one on 1970-01-01.
 
 use super::row::OwnedCell;
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
@@ -30,10 +31,20 @@ const DATES: &[&str] = &[
     "%b-%y",
 ];
 /// Times that follow a date.
-const TIMES_AFTER: &[&str] =
-    &["", " %H:%M:%S%f", " %H:%M", " %H.%M.%S", "T%H:%M:%S%f%z", "T%H:%M%z", " %H:%M:%S%f%z"];
+const TIMES_AFTER: &[&str] = &[
+    "",
+    " %H:%M:%S%f",
+    " %H:%M",
+    " %H.%M.%S",
+    "T%H:%M:%S%f%z",
+    "T%H:%M%z",
+    " %H:%M:%S%f%z",
+    " %I:%M:%S%f %p",
+    " %I:%M %p",
+];
 /// Times that stand alone.
-const TIMES: &[&str] = &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%H%M UTC", "%H%M Z"];
+const TIMES: &[&str] =
+    &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%I:%M:%S%f %p", "%I:%M %p", "%H%M UTC", "%H%M Z"];
 const MONTHS: [&[&str]; 12] = [
     &["january", "janeiro", "enero", "janvier", "januar", "jänner"],
     &["february", "fevereiro", "febrero", "février", "fevrier", "februar"],
@@ -129,6 +140,8 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
             b'b' => month = month_name(&mut text)?,
             b'd' => day = digits(&mut text, 1, 2)?,
             b'H' => hour = digits(&mut text, if fixed { 2 } else { 1 }, 2)?,
+            b'I' => hour = digits(&mut text, 1, 2).filter(|hour| (1..=12).contains(hour))? % 12,
+            b'p' => hour += if is_afternoon(&mut text)? { 12 } else { 0 },
             b'M' => minute = digits(&mut text, 2, 2)?,
             b'S' => second = digits(&mut text, 2, 2)?,
             b'f' => ms = fraction(&mut text)?,
@@ -143,6 +156,19 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
     let days = i64::from(date.to_epoch_days());
     let minutes = (days * 24 + i64::from(hour)) * 60 + i64::from(minute) - i64::from(offset_min);
     Some((minutes * 60 + i64::from(second)) * 1000 + i64::from(ms))
+}
+
+/// `AM`, `pm`, `p.m.`
+fn is_afternoon(text: &mut &[u8]) -> Option<bool> {
+    let [half, rest @ ..] = *text else { return None };
+    let rest = rest.strip_prefix(b".").unwrap_or(rest);
+    let rest = rest.strip_prefix(b"m").or_else(|| rest.strip_prefix(b"M"))?;
+    *text = rest.strip_prefix(b".").unwrap_or(rest);
+    match half.to_ascii_lowercase() {
+        b'a' => Some(false),
+        b'p' => Some(true),
+        _ => None,
+    }
 }
 
 /// The month whose name or abbreviation comes next.
@@ -231,6 +257,10 @@ mod tests {
             ("Dec 24, 2024", "%b %d, %Y", Some("2024-12-24T00:00:00Z")),
             ("5 jui 2024", "%d %b %Y", None), ("5 foo 2024", "%d %b %Y", None), ("5 ja 2024", "%d %b %Y", None),
             ("9:05", "%H:%M", Some("1970-01-01T09:05:00Z")),
+            ("12:05 AM", "%I:%M %p", Some("1970-01-01T00:05:00Z")),
+            ("1/31/2024 12:30:15 p.m.", "%m/%d/%Y %I:%M:%S%f %p", Some("2024-01-31T12:30:15Z")),
+            ("11:59 pm", "%I:%M %p", Some("1970-01-01T23:59:00Z")),
+            ("13:00 PM", "%I:%M %p", None), ("0:30 AM", "%I:%M %p", None), ("1:30 xm", "%I:%M %p", None), ("1:30", "%I:%M %p", None),
             ("2023-02-29", "%Y-%m-%d", None), ("31/04/2024", "%d/%m/%Y", None),
             ("2024-13-01", "%Y-%m-%d", None), ("24:00", "%H:%M", None), ("120", "%H%M", None),
             ("2024-01-05x", "%Y-%m-%d", None), ("1.5", "%d.%m.%Y", None), ("12:5", "%H:%M", None),

@@ -41,6 +41,9 @@ pub struct ColumnProfile {
     pub quantiles: Option<Vec<f64>>,
     /// Equal-width counts of a number column.
     pub histogram: Option<Histogram>,
+    /// The values of a number column that lie far from the others.
+    #[serde(default)]
+    pub outliers: Option<Outliers>,
     /// The commonest levels of a category, with their counts.
     pub levels: Option<Vec<(String, u64)>>,
     /// The earliest and latest date, RFC 3339.
@@ -63,6 +66,20 @@ pub struct Histogram {
     pub edges: Vec<f64>,
     /// Values in each bin; the last bin includes its upper edge.
     pub counts: Vec<u64>,
+}
+
+/// Values outside the fences of a box plot: more than 1.5 times the distance between the quartiles
+/// away from them (Tukey, *Exploratory Data Analysis*, 1977). Absent where the quartiles are equal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outliers {
+    /// The lower fence.
+    pub low: f64,
+    /// The upper fence.
+    pub high: f64,
+    /// Values below the lower fence.
+    pub n_below: u64,
+    /// Values above the upper fence.
+    pub n_above: u64,
 }
 
 /// How a file was read: the `read` of a dataset's description.

@@ -8,7 +8,7 @@ use super::{
     header::Layout,
     names, number,
     number_format::Decision,
-    profile,
+    profile, relations,
     row::OwnedCell,
     schema::{self, Forced, Plan},
     sentinel,
@@ -162,6 +162,8 @@ pub(super) fn table(
     if table.columns.is_empty() {
         return Err(ReadError::EmptyFile(Problem::new("no column of the file holds a value")));
     }
+    let distinct: Vec<u64> = profiles.iter().map(|profile| profile.distinct).collect();
+    warnings.extend(relations::notices(&table, &distinct));
     if layout.is_assumed {
         warnings.push(Warning {
             code: "header-assumed".to_owned(),

@@ -9,19 +9,20 @@
 //! filling    rows -> threads that own columns       body_rows: repeated headers, footers
 //! blocks     the same for text without quotes: blocks of lines -> threads
 //! columns    cells -> typed columns, streaming      (again, where the plan did not hold)
-//! finish     kinds, reasons, warnings, profiles
+//! finish     kinds, reasons, warnings, profiles     relations: copies, order, repeated cases
 //! ```
 //!
 //! [`read`] holds the typed columns in memory and nothing else of the file. It trusts nothing that
 //! a file says about itself, but a hostile workbook can still exhaust the memory of its process:
 //! servers call it through `ingest`, which runs it in a process of its own.
 
-mod affix;
+pub mod affix;
 mod archive;
 mod blocks;
 mod body_rows;
 pub mod boolean;
 mod columns;
+pub mod correlation;
 pub mod date;
 mod delimited;
 mod description;
@@ -44,6 +45,7 @@ pub mod parquet;
 mod preview;
 mod profile;
 mod reading;
+pub mod relations;
 mod row;
 mod schema;
 mod sentinel;
@@ -56,7 +58,7 @@ mod table;
 mod transcode;
 mod workbook;
 
-pub use description::{ColumnProfile, Description, Histogram, ReadReport, Warning};
+pub use description::{ColumnProfile, Description, Histogram, Outliers, ReadReport, Warning};
 pub use error::{Issue, MAX_ISSUES, Problem, ReadError};
 pub use options::{ReadLimits, ReadOptions};
 pub use reading::{Reading, read};

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 pub struct ReadOptions {
     /// The sheet of a workbook.
     pub sheet: Option<String>,
-    /// 1-based line of the header.
+    /// 1-based line of the header; 0 where the file has none.
     pub header_row: Option<u64>,
-    /// 1-based line of the units.
+    /// 1-based line of the units; 0 where the file has none.
     pub units_row: Option<u64>,
     /// One character.
     pub delimiter: Option<char>,
@@ -22,6 +22,9 @@ pub struct ReadOptions {
     pub missing: Option<Vec<String>>,
     /// Column name to `number|category|date|boolean|text|ignore`.
     pub types: BTreeMap<String, String>,
+    /// Whether totals and notes under the table are rows of it.
+    #[serde(default)]
+    pub keep_footer: bool,
 }
 
 /// How much a file may ask for. Every number is a setting; the defaults are those of Excel where

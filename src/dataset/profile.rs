@@ -2,7 +2,7 @@
 
 use super::{
     date,
-    description::{ColumnProfile, Histogram},
+    description::{ColumnProfile, Histogram, Outliers},
     sorting,
     table::{Column, MISSING_CODE, MISSING_DATE, Values},
 };
@@ -55,6 +55,7 @@ fn of(column: &Column) -> ColumnProfile {
         std: None,
         quantiles: None,
         histogram: None,
+        outliers: None,
         levels: None,
         date_range: None,
         number_format: None,
@@ -112,6 +113,7 @@ fn numbers(values: &[f64], profile: &mut ColumnProfile) {
     }
     profile.quantiles = Some(QUANTILES.iter().map(|q| quantile(&sorted, *q)).collect());
     profile.histogram = histogram(&sorted, min, max);
+    profile.outliers = outliers(&sorted);
 }
 
 /// Linear between the two nearest values, as numpy and spreadsheets do.
@@ -120,6 +122,18 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     let part = at.fract();
     low * (1.0 - part) + high * part
+}
+
+fn outliers(sorted: &[f64]) -> Option<Outliers> {
+    let quartiles = (quantile(sorted, 0.25), quantile(sorted, 0.75));
+    let reach = 1.5 * (quartiles.1 - quartiles.0);
+    let (low, high) = (quartiles.0 - reach, quartiles.1 + reach);
+    if reach <= 0.0 || !low.is_finite() || !high.is_finite() {
+        return None;
+    }
+    let n_below = sorted.partition_point(|value| *value < low);
+    let n_above = sorted.len() - sorted.partition_point(|value| *value <= high);
+    Some(Outliers { low, high, n_below: n_below as u64, n_above: n_above as u64 })
 }
 
 fn histogram(sorted: &[f64], min: f64, max: f64) -> Option<Histogram> {
@@ -193,6 +207,22 @@ mod tests {
         let one = profile(Values::Number(vec![7.0]));
         assert_eq!((one.std, one.histogram.unwrap().counts), (None, vec![1]));
         assert_eq!(profile(Values::Number(vec![f64::NAN])).quantiles, None);
+    }
+
+    #[test]
+    fn values_far_from_the_others() {
+        let mut values: Vec<f64> = (0..=100).map(f64::from).collect();
+        values.extend([1000.0, 2000.0, -500.0]);
+        let found = profile(Values::Number(values)).outliers.unwrap();
+        assert_eq!((found.n_below, found.n_above), (1, 2));
+        assert!(found.low < 0.0 && found.high > 100.0, "{found:?}");
+        let even = profile(Values::Number((0..10).map(f64::from).collect())).outliers.unwrap();
+        assert_eq!((even.low, even.high, even.n_below + even.n_above), (2.25 - 6.75, 6.75 + 6.75, 0));
+        assert_eq!(
+            profile(Values::Number(vec![1.0, 1.0, 1.0, 1.0, 5.0])).outliers,
+            None,
+            "no box to measure by"
+        );
     }
 
     #[test]

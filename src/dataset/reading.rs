@@ -235,7 +235,7 @@ fn assemble(
     let layout = header::find(sample, options, &missing)?;
     let (names, mut warnings) = names::unique(&layout.names, layout.width);
     let mut sample_rows = Vec::new();
-    let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
+    let mut body_rows = BodyRows::new(sample, &layout, is_workbook, options.keep_footer);
     for row in sample.iter().filter(|row| row.line >= layout.first_data_line) {
         // A row without its cells is an error when it comes to it, not while a plan is made.
         let _ = body_rows.pass(row.as_row(), &mut |row| {
@@ -266,7 +266,7 @@ fn assemble(
         }
         let n_columns = names.len() as u64;
         let mut n_rows = 0u64;
-        let mut body_rows = BodyRows::new(sample, &layout, is_workbook);
+        let mut body_rows = BodyRows::new(sample, &layout, is_workbook, options.keep_footer);
         let mut count = |n: u64| {
             n_rows += n;
             if n_rows * n_columns > limits.max_cells { Err(too_many_cells(limits)) } else { Ok(()) }

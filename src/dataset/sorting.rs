@@ -35,6 +35,15 @@ pub(super) fn sort(numbers: &mut [f64]) {
     }
 }
 
+/// Sorts keys.
+pub(super) fn sort_keys(keys: &mut Vec<u64>) {
+    if keys.len() < MIN_NUMBERS {
+        keys.sort_unstable();
+    } else {
+        *keys = by_bits(std::mem::take(keys), u64::BITS, |key, shift| (key >> shift) as usize);
+    }
+}
+
 /// The least power of ten that makes all numbers whole and shorter than 31 bits.
 fn common_power(numbers: &[f64]) -> Option<f64> {
     let mut powers = POWERS.into_iter();

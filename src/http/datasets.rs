@@ -284,11 +284,11 @@ pub struct RereadRequest {
     name: Option<String>,
     /// The sheet of a workbook.
     sheet: Option<String>,
-    /// 1-based line of the header.
-    #[schema(minimum = 1)]
+    /// 1-based line of the header; 0 where there is none.
+    #[schema(minimum = 0)]
     header_row: Option<u64>,
-    /// 1-based line of the units.
-    #[schema(minimum = 1)]
+    /// 1-based line of the units; 0 where there is none.
+    #[schema(minimum = 0)]
     units_row: Option<u64>,
     /// One character, or `tab`.
     delimiter: Option<String>,
@@ -300,6 +300,8 @@ pub struct RereadRequest {
     missing: Option<Vec<String>>,
     /// Column -> `number|category|date|boolean|text|ignore`.
     types: Option<std::collections::BTreeMap<String, String>>,
+    /// Whether totals and notes under the table are rows of it.
+    keep_footer: Option<bool>,
 }
 
 impl RereadRequest {
@@ -315,6 +317,7 @@ impl RereadRequest {
             ("encoding", self.encoding),
             ("missing", self.missing.map(|texts| serde_json::json!(texts).to_string())),
             ("types", self.types.map(|types| serde_json::json!(types).to_string())),
+            ("keep_footer", self.keep_footer.map(|keep| keep.to_string())),
         ];
         for (name, value) in texts {
             if let Some(value) = value {

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod connection;
+pub mod correlations;
 pub mod datasets;
 pub mod download;
 pub mod error;
@@ -61,6 +62,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(predict::routes())
         .merge(models::routes())
         .merge(datasets::routes())
+        .merge(correlations::routes())
         .merge(trainings::routes())
         .merge(events::routes())
         .merge(health::routes())

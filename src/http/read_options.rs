@@ -45,8 +45,8 @@ impl UploadOptions {
             "filename" => self.filename = Some(value),
             "sheet" => self.read.sheet = Some(value),
             "encoding" => self.read.encoding = Some(value),
-            "header_row" => self.read.header_row = Some(line(&value).ok_or_else(|| invalid(LINE))?),
-            "units_row" => self.read.units_row = Some(line(&value).ok_or_else(|| invalid(LINE))?),
+            "header_row" => self.read.header_row = Some(value.parse().map_err(|_| invalid(LINE))?),
+            "units_row" => self.read.units_row = Some(value.parse().map_err(|_| invalid(LINE))?),
             "delimiter" => {
                 self.read.delimiter =
                     Some(delimiter(&value).ok_or_else(|| invalid("must be one character, or `tab`"))?);
@@ -62,18 +62,13 @@ impl UploadOptions {
                 self.read.missing.get_or_insert_default().extend(tokens(&value).map_err(|m| invalid(&m))?)
             }
             "types" => self.read.types = types(&value).map_err(|message| invalid(&message))?,
-            "allow_duplicate" => {
-                self.allow_duplicate = match value.as_str() {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(invalid("must be true or false")),
-                };
-            }
+            "keep_footer" => self.read.keep_footer = flag(&value).ok_or_else(|| invalid(FLAG))?,
+            "allow_duplicate" => self.allow_duplicate = flag(&value).ok_or_else(|| invalid(FLAG))?,
             _ => {
                 return Err(Problem::invalid(
                     &format!("/{}", super::printable(name)),
                     "is not an option; known are name, sheet, header_row, units_row, delimiter, decimal, encoding, \
-                     missing, types, allow_duplicate",
+                     missing, types, keep_footer, allow_duplicate",
                 ));
             }
         }
@@ -81,10 +76,16 @@ impl UploadOptions {
     }
 }
 
-const LINE: &str = "must be a line number, counted from 1";
+const LINE: &str = "must be a line number, counted from 1; 0 says that there is none";
 
-fn line(value: &str) -> Option<u64> {
-    value.parse().ok().filter(|line| *line >= 1)
+const FLAG: &str = "must be true or false";
+
+fn flag(value: &str) -> Option<bool> {
+    match value {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 fn text(value: &str, limit: usize) -> Option<String> {
@@ -129,11 +130,12 @@ mod tests {
     #[test]
     fn options_are_read_from_a_query() {
         let query = "decimal=%2C&delimiter=tab&header_row=9&missing=-9999&missing=%5B%22n%2Fa%22%5D&\
-                     types=%7B%22id%22%3A%22ignore%22%7D&name=T%C3%BAnel&allow_duplicate=true&sheet=";
+                     types=%7B%22id%22%3A%22ignore%22%7D&units_row=0&keep_footer=1&name=T%C3%BAnel&allow_duplicate=true&sheet=";
         let options = UploadOptions::from_query(Some(query)).unwrap();
         assert_eq!(options.read.decimal, Some(','));
         assert_eq!(options.read.delimiter, Some('\t'));
-        assert_eq!(options.read.header_row, Some(9));
+        assert_eq!((options.read.header_row, options.read.units_row), (Some(9), Some(0)));
+        assert!(options.read.keep_footer);
         assert_eq!(options.read.missing, Some(vec!["-9999".to_owned(), "n/a".to_owned()]));
         assert_eq!(options.read.types["id"], "ignore");
         assert_eq!(options.read.sheet, None);
@@ -145,7 +147,8 @@ mod tests {
     fn nonsense_is_refused() {
         for query in [
             "decimal=x",
-            "header_row=0",
+            "header_row=-1",
+            "keep_footer=maybe",
             "delimiter=ab",
             "types=7",
             "types=%7B%22a%22:%22x%22%7D",

@@ -82,6 +82,8 @@ pub struct ColumnProfile {
     pub quantiles: Option<Vec<f64>>,
     /// Equal-width counts of a number column.
     pub histogram: Option<Histogram>,
+    /// The values of a number column that lie far from the others; null where its quartiles are equal.
+    pub outliers: Option<Outliers>,
     /// The commonest levels of a category, with their counts: pairs of a text and a number.
     #[schema(value_type = Option<Vec<Vec<serde_json::Value>>>)]
     pub levels: Option<Vec<(String, u64)>>,
@@ -106,6 +108,19 @@ pub struct NumberFormat {
     /// The thousands mark, where the file uses one.
     #[schema(value_type = Option<String>)]
     pub thousands: Option<char>,
+}
+
+/// Values outside the fences of a box plot: more than 1.5 times the distance between the quartiles away from them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Outliers {
+    /// The lower fence.
+    pub low: f64,
+    /// The upper fence.
+    pub high: f64,
+    /// Values below the lower fence.
+    pub n_below: u64,
+    /// Values above the upper fence.
+    pub n_above: u64,
 }
 
 /// Counts in equal-width bins.

@@ -44,11 +44,11 @@ pub struct UploadForm {
     /// The sheet of a workbook.
     #[schema(nullable = false)]
     pub sheet: Option<String>,
-    /// 1-based line of the header.
-    #[schema(nullable = false, minimum = 1)]
+    /// 1-based line of the header; 0 where there is none.
+    #[schema(nullable = false, minimum = 0)]
     pub header_row: Option<u64>,
-    /// 1-based line of the units.
-    #[schema(nullable = false, minimum = 1)]
+    /// 1-based line of the units; 0 where there is none.
+    #[schema(nullable = false, minimum = 0)]
     pub units_row: Option<u64>,
     /// One character, or `tab`.
     #[schema(nullable = false)]
@@ -65,6 +65,9 @@ pub struct UploadForm {
     /// JSON object: column -> `number|category|date|boolean|text|ignore`.
     #[schema(nullable = false)]
     pub types: Option<String>,
+    /// Whether totals and notes under the table are rows of it.
+    #[schema(nullable = false)]
+    pub keep_footer: Option<bool>,
 }
 
 /// Upload a spreadsheet
@@ -77,13 +80,14 @@ pub struct UploadForm {
         ("filename" = Option<String>, Query, description = "Name of the file, where the body is the file itself"),
         ("name" = Option<String>, Query, description = "What the dataset is to be called"),
         ("sheet" = Option<String>, Query, description = "The sheet of a workbook"),
-        ("header_row" = Option<u64>, Query, minimum = 1, description = "1-based line of the header"),
-        ("units_row" = Option<u64>, Query, minimum = 1, description = "1-based line of the units"),
+        ("header_row" = Option<u64>, Query, minimum = 0, description = "1-based line of the header; 0 where there is none"),
+        ("units_row" = Option<u64>, Query, minimum = 0, description = "1-based line of the units; 0 where there is none"),
         ("delimiter" = Option<String>, Query, description = "One character, or `tab`"),
         ("decimal" = Option<String>, Query, pattern = "^[.,]$", description = "`.` or `,`"),
         ("encoding" = Option<String>, Query, description = "A WHATWG encoding label"),
         ("missing" = Option<Vec<String>>, Query, description = "Texts that mean missing"),
         ("types" = Option<String>, Query, description = "JSON object from column to kind"),
+        ("keep_footer" = Option<bool>, Query, description = "Whether totals and notes under the table are rows of it"),
         ("allow_duplicate" = Option<bool>, Query, description = "Whether the same bytes may become a second dataset"),
         ("Idempotency-Key" = Option<String>, Header, description = "Does the request once, however often it is sent")
     ),

@@ -1,6 +1,6 @@
 //! What a model takes: its inputs, and how one cell of a request becomes a value of an input.
 
-use crate::dataset::{ColumnKind, NumberFormat, boolean, date, number, spelling};
+use crate::dataset::{ColumnKind, NumberFormat, affix, boolean, date, number, spelling};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -117,6 +117,7 @@ impl Input {
 
     fn read_number(&self, value: f64, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
         match self.kind {
+            ColumnKind::Number if self.is_sentinel(value) => self.read_missing(),
             ColumnKind::Number => Ok((Value::Number(value), None)),
             ColumnKind::Category => self.read_level(&value.to_string(), unknown),
             ColumnKind::Boolean if value == 0.0 || value == 1.0 => Ok((Value::Flag(value == 1.0), None)),
@@ -137,14 +138,16 @@ impl Input {
     }
 
     fn read_text(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
+        if self.kind == ColumnKind::Number
+            && let Some(value) = self.parse_number(text).filter(|value| value.is_finite())
+        {
+            return self.read_number(value, unknown);
+        }
         if text.is_empty() || self.missing_tokens.iter().any(|token| token == text) {
             return self.read_missing();
         }
         match self.kind {
-            ColumnKind::Number => match number::parse(text, self.number_format) {
-                Some(value) if value.is_finite() => Ok((Value::Number(value), None)),
-                _ => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
-            },
+            ColumnKind::Number => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
             ColumnKind::Category => self.read_level(text, unknown),
             ColumnKind::Boolean => match boolean::parse(text) {
                 Some(value) => Ok((Value::Flag(value), None)),
@@ -155,6 +158,19 @@ impl Input {
                 None => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
             },
         }
+    }
+
+    /// A number as in the training file, perhaps with the sign beside it that all had there.
+    fn parse_number(&self, text: &str) -> Option<f64> {
+        number::parse(text, self.number_format)
+            .or_else(|| number::parse(&affix::strip(text, self.unit.as_deref()?)?, self.number_format))
+    }
+
+    /// Whether this number stood for "no value" in the training file, as -9999 may. It did not in
+    /// every column: where it lies among the values, it is one of them.
+    fn is_sentinel(&self, value: f64) -> bool {
+        let is_among = self.range.is_some_and(|(low, high)| (low..=high).contains(&value));
+        !is_among && self.missing_tokens.iter().any(|token| token.replace(',', ".").parse() == Ok(value))
     }
 
     fn read_level(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
@@ -248,4 +264,51 @@ pub fn short_number(value: f64) -> String {
     let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input() -> Input {
+        Input {
+            name: "Umidade".to_owned(),
+            kind: ColumnKind::Number,
+            unit: Some("%".to_owned()),
+            missing_share: 0.1,
+            range: Some((0.0, 100.0)),
+            levels: Vec::new(),
+            number_format: NumberFormat { decimal: ',', thousands: Some('.') },
+            date_format: None,
+            missing_tokens: vec!["-200".to_owned(), "50".to_owned(), "***".to_owned()],
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_the_file() {
+        let read = |text: &str| {
+            let cell = Cell::Text(Cow::Borrowed(text));
+            input()
+                .read(&cell, UnknownCategory::Error)
+                .map(|(value, _)| value)
+                .map_err(|problem| problem.slug)
+        };
+        for (text, expected) in [
+            ("5,5", Ok(Value::Number(5.5))),
+            (" 5,5 % ", Ok(Value::Number(5.5))),
+            ("1.234", Ok(Value::Number(1234.0))),
+            ("***", Ok(Value::Missing)),
+            ("", Ok(Value::Missing)),
+            ("-200", Ok(Value::Missing)),
+            ("-200,0", Ok(Value::Missing)),
+            ("50", Ok(Value::Number(50.0))),
+            ("5,5 g", Err("wrong-type")),
+            ("5.5", Err("wrong-type")),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        let read = |value| input().read(&Cell::Number(value), UnknownCategory::Error).map(|(value, _)| value);
+        assert_eq!(read(-200.0), Ok(Value::Missing), "the sentinel of the file");
+        assert_eq!(read(50.0), Ok(Value::Number(50.0)), "that of another column: here it is a value");
+    }
 }

@@ -3,41 +3,16 @@
 use super::prepare::{Prepared, TruthColumns};
 use super::spec::SplitMethod;
 use super::split::Split;
-use crate::dataset::{Column, MISSING_CODE, MISSING_DATE, Values, Warning};
+use crate::dataset::{
+    Column, Values, Warning,
+    relations::{self, keys},
+};
 use std::collections::{HashMap, HashSet};
 
 /// A feature that follows the target this closely is more likely a result of it than a cause.
 const LEAKING_CORRELATION: f64 = 0.999;
 /// Likewise, the share of rows whose class a category alone gives away.
 const LEAKING_PURITY: f64 = 0.999;
-/// Cases that are repeated: at least so many, each in so many rows on average, with so many columns
-/// that never change within one.
-const MIN_CASES: usize = 5;
-const MIN_REPEATS: usize = 3;
-const MIN_FIXED_COLUMNS: usize = 2;
-
-/// The value of each row as a number that is equal where the values are; `None` where it is missing.
-fn keys(column: &Column) -> Vec<Option<u64>> {
-    match &column.values {
-        Values::Number(values) => {
-            // Adding zero makes -0 and 0 the same.
-            values.iter().map(|value| value.is_finite().then(|| (value + 0.0).to_bits())).collect()
-        }
-        Values::Date(values) => values.iter().map(|ms| (*ms != MISSING_DATE).then_some(*ms as u64)).collect(),
-        Values::Boolean(values) => values.iter().map(|value| value.map(u64::from)).collect(),
-        Values::Category { codes, .. } => {
-            codes.iter().map(|code| (*code != MISSING_CODE).then_some(u64::from(*code))).collect()
-        }
-        Values::Text(values) => {
-            let mut known: HashMap<&str, u64> = HashMap::new();
-            let mut key = |text| {
-                let next = known.len() as u64;
-                *known.entry(text).or_insert(next)
-            };
-            values.iter().map(|value| value.as_deref().map(&mut key)).collect()
-        }
-    }
-}
 
 fn features<'a>(prepared: &'a Prepared) -> impl Iterator<Item = &'a Column> {
     prepared.spec.features.iter().filter_map(|name| prepared.table.column(name))
@@ -56,7 +31,7 @@ pub(super) fn leaks(prepared: &Prepared) -> Vec<Warning> {
                 found.map(|(name, target)| format!("its correlation with \"{name}\" is {:.5}", of(target)))
             }
             (Values::Category { .. } | Values::Boolean(_), TruthColumns::Classes { codes, .. }) => {
-                let share = purity(&keys(column), codes, rows);
+                let share = purity(&keys(&column.values), codes, rows);
                 (share > LEAKING_PURITY).then(|| {
                     format!("each of its values goes with one class in {:.1} % of the rows", 100.0 * share)
                 })
@@ -116,7 +91,7 @@ fn purity(keys: &[Option<u64>], codes: &[u32], rows: &[usize]) -> f64 {
 
 /// Test rows whose features are all the same as those of a row that a network learns from.
 pub(super) fn copies(prepared: &Prepared, split: &Split) -> Option<Warning> {
-    let columns: Vec<Vec<Option<u64>>> = features(prepared).map(keys).collect();
+    let columns: Vec<Vec<Option<u64>>> = features(prepared).map(|column| keys(&column.values)).collect();
     let whole = |row: &usize| -> Vec<Option<u64>> { columns.iter().map(|keys| keys[*row]).collect() };
     let test: HashSet<&usize> = split.test.iter().collect();
     let known: HashSet<Vec<Option<u64>>> =
@@ -132,63 +107,31 @@ pub(super) fn copies(prepared: &Prepared, split: &Split) -> Option<Warning> {
     })
 }
 
-/// A column whose equal values look like one case measured again and again, such as one geometry at many
-/// angles: other features never change within it. A random split then tests on cases that are known.
+/// Cases that are measured again and again, such as one geometry at many angles: a random split tests on
+/// cases that are known.
 pub(super) fn repeated_cases(prepared: &Prepared) -> Option<(String, Warning)> {
     if matches!(prepared.spec.validation.method, SplitMethod::Group | SplitMethod::Time) {
         return None;
     }
-    let rows = &prepared.usable;
     let is_no_target = |column: &&Column| !prepared.spec.targets.contains(&column.name);
-    let columns: Vec<(String, Vec<Option<u64>>)> = prepared
-        .table
-        .columns
-        .iter()
-        .filter(is_no_target)
-        .map(|column| (column.name.clone(), keys(column)))
-        .collect();
-    let is_feature = |name: &String| prepared.spec.features.contains(name);
-    let mut best: Option<(usize, usize, &String, Vec<&String>)> = None;
-    for (name, cases) in &columns {
-        let distinct: HashSet<u64> = rows.iter().filter_map(|row| cases[*row]).collect();
-        if distinct.len() < MIN_CASES || distinct.len() * MIN_REPEATS > rows.len() {
-            continue;
-        }
-        let fixed: Vec<&String> = columns
-            .iter()
-            .filter(|(other, values)| {
-                other != name && is_feature(other) && is_fixed_within(cases, values, rows, distinct.len())
-            })
-            .map(|(other, _)| other)
-            .collect();
-        let better =
-            best.as_ref().is_none_or(|(n_fixed, n, ..)| (fixed.len(), distinct.len()) > (*n_fixed, *n));
-        if fixed.len() >= MIN_FIXED_COLUMNS && better {
-            best = Some((fixed.len(), distinct.len(), name, fixed));
-        }
-    }
-    best.map(|(_, n_cases, name, fixed)| {
-        let fixed = fixed.iter().take(5).map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "the rows look like {n_cases} cases of \"{name}\" measured several times: {fixed} never change within \
-             one. A random split tests on cases that are known from training; for new cases the score by group \
-             (\"grouped\" in the model card) is the honest one, and \"validation\": {{\"group\": \"{name}\"}} trains for it"
-        );
-        (name.clone(), Warning { code: "rows-look-grouped".to_owned(), column: Some(name.clone()), message })
-    })
-}
-
-/// Whether `values` has one value for each case, and at least a third as many values as there are cases:
-/// a column of two values is fixed within many things by chance.
-fn is_fixed_within(cases: &[Option<u64>], values: &[Option<u64>], rows: &[usize], n_cases: usize) -> bool {
-    let mut of_case: HashMap<u64, Option<u64>> = HashMap::new();
-    for row in rows {
-        let Some(case) = cases[*row] else { continue };
-        if *of_case.entry(case).or_insert(values[*row]) != values[*row] {
-            return false;
-        }
-    }
-    of_case.values().flatten().collect::<HashSet<_>>().len() * 3 >= n_cases
+    let columns: Vec<&Column> = prepared.table.columns.iter().filter(is_no_target).collect();
+    let values: Vec<_> = columns.iter().map(|column| keys(&column.values)).collect();
+    let is_feature = |i: usize| prepared.spec.features.contains(&columns[i].name);
+    let found = relations::repeated_cases(&values, &prepared.usable, is_feature)?;
+    let name = &columns[found.column].name;
+    let fixed: Vec<String> =
+        found.fixed.iter().take(5).map(|i| format!("\"{}\"", columns[*i].name)).collect();
+    let message = format!(
+        "the rows look like {} cases of \"{name}\" measured several times: {} never change within \
+         one. A random split tests on cases that are known from training; for new cases the score by group \
+         (\"grouped\" in the model card) is the honest one, and \"validation\": {{\"group\": \"{name}\"}} trains for it",
+        found.n_cases,
+        fixed.join(", ")
+    );
+    Some((
+        name.clone(),
+        Warning { code: "rows-look-grouped".to_owned(), column: Some(name.clone()), message },
+    ))
 }
 
 #[cfg(test)]

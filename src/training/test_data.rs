@@ -51,6 +51,7 @@ pub(crate) fn describe(table: &Table) -> Description {
             std: None,
             quantiles: None,
             histogram: None,
+            outliers: None,
             levels: None,
             date_range: None,
             number_format: None,

@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod crash;
 mod histories;
+mod http_datasets;
 mod http_limits;
 mod http_models;
 mod http_predict;

@@ -10,13 +10,13 @@ use taqicfd::{
     ingest::{IngestError, IngestRequest, IngestSettings, Ingested, ingest},
 };
 
-fn settings(folder: &Path) -> IngestSettings {
+pub(super) fn settings(folder: &Path) -> IngestSettings {
     let mut settings = IngestSettings::new(folder.join("scratch")).expect("our own path");
     settings.executable = env!("CARGO_BIN_EXE_taqicfd").into();
     settings
 }
 
-fn run(folder: &Path, bytes: &[u8], settings: &IngestSettings) -> Result<Ingested, IngestError> {
+pub(super) fn run(folder: &Path, bytes: &[u8], settings: &IngestSettings) -> Result<Ingested, IngestError> {
     let file = folder.join("upload");
     fs::write(&file, bytes).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

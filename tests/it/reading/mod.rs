@@ -3,6 +3,7 @@
 mod child;
 mod corpus;
 mod formats;
+mod fuzzed;
 mod hostile;
 mod layouts;
 mod locales;
