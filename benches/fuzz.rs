@@ -324,7 +324,7 @@ fn mutate_part(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         let mut part = archive.by_index(i).ok()?;
         let mut content = Vec::new();
         part.by_ref().take(1 << 20).read_to_end(&mut content).ok()?;
-        parts.push((part.name().to_owned(), content));
+        parts.push((part.name().ok()?.into_owned(), content));
     }
     let chosen = random.below(parts.len().max(1));
     let part = &mut parts.get_mut(chosen)?.1;

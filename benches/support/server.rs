@@ -10,15 +10,15 @@ use std::{
 
 /// A server process; killed when dropped.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Our binary with default settings on a fresh folder.
-    pub fn taqicfd(folder: &Path, is_up: impl Fn(SocketAddr) -> bool) -> Self {
+    pub(crate) fn taqicfd(folder: &Path, is_up: impl Fn(SocketAddr) -> bool) -> Self {
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_taqicfd"));
         command
@@ -32,7 +32,7 @@ impl Server {
     }
 
     /// Starts a program that will listen at `address`, and waits until it does.
-    pub fn start(
+    pub(crate) fn start(
         command: &mut Command,
         address: SocketAddr,
         at_most: Duration,
@@ -50,12 +50,12 @@ impl Server {
     }
 
     /// Whether the process that was started is still there.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("our own child").is_none()
     }
 
     /// Resident memory, where the system tells it.
-    pub fn memory_mib(&self) -> f64 {
+    pub(crate) fn memory_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
@@ -72,6 +72,6 @@ impl Drop for Server {
 }
 
 /// An address that nobody listens at.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }

@@ -13,6 +13,7 @@ use super::{
     schema::{self, Forced, Plan},
     sentinel,
     table::{Column, ColumnKind, MISSING_CODE, Table, Values},
+    unit,
 };
 use std::collections::BTreeSet;
 
@@ -90,6 +91,8 @@ pub(super) fn table(
         }
         let own_unit = affix.map(|affix| affix.unit().to_owned());
         let unit = layout.units.get(i).cloned().flatten().or(own_unit.clone());
+        let named = unit::in_name(&names[i]).filter(|_| kind == ColumnKind::Number);
+        let unit = unit.or_else(|| named.map(str::to_owned));
         let column = Column { name: names[i].clone(), kind, unit, values };
         finished.push(Finished {
             i,

@@ -56,6 +56,7 @@ mod spaced;
 pub mod spelling;
 mod table;
 mod transcode;
+mod unit;
 mod workbook;
 
 pub use description::{ColumnProfile, Description, Histogram, Outliers, ReadReport, Warning};

@@ -8,7 +8,7 @@ const SLOWEST_S: f64 = 5.0;
 
 /// Reads `bytes` and checks the outcome. Returns what kind of outcome it is, so that bytes which
 /// lead to a new kind can be told from others.
-pub fn check_reading(bytes: &[u8]) -> Result<String, String> {
+pub(crate) fn check_reading(bytes: &[u8]) -> Result<String, String> {
     let begun = Instant::now();
     let outcome = dataset::read(bytes, "fuzz", &ReadOptions::default(), &ReadLimits::default());
     let seconds = begun.elapsed().as_secs_f64();
@@ -20,11 +20,11 @@ pub fn check_reading(bytes: &[u8]) -> Result<String, String> {
             let (slug, detail) = (error.slug(), error.detail());
             if detail.is_empty() { Err(format!("{slug} says nothing")) } else { Ok(slug.to_owned()) }
         }
-        Ok(reading) => check_table(&reading).map(|()| kind_of(&reading)),
+        Ok(reading) => check_table(&reading, bytes.len()).map(|()| kind_of(&reading)),
     }
 }
 
-fn check_table(reading: &Reading) -> Result<(), String> {
+fn check_table(reading: &Reading, n_bytes: usize) -> Result<(), String> {
     let (table, description) = (&reading.table, &reading.description);
     let n_rows = table.n_rows();
     if n_rows as u64 != description.rows || n_rows == 0 {
@@ -48,8 +48,12 @@ fn check_table(reading: &Reading) -> Result<(), String> {
     if names.len() != table.columns.len() {
         return Err("two columns have one name".to_owned());
     }
-    // What is answered and what is stored must be possible for every table that is read.
+    // What is answered and what is stored must be possible for every table that is read. Storing is
+    // slow, so one in four is.
     serde_json::to_string(description).map_err(|error| error.to_string())?;
+    if n_bytes % 4 != 0 {
+        return Ok(());
+    }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("t.parquet");
     dataset::parquet::write(table, &path).map_err(|error| format!("not stored: {error}"))?;
@@ -87,7 +91,7 @@ fn kind_of(reading: &Reading) -> String {
 
 /// Reads a text as a number in every format. What is taken for one must be what the standard's
 /// parser makes of it once its marks are those of a programming language.
-pub fn check_number(text: &str) -> Result<String, String> {
+pub(crate) fn check_number(text: &str) -> Result<String, String> {
     let mut found = Vec::new();
     for (decimal, thousands) in
         [('.', None), (',', None), ('.', Some(',')), (',', Some('.')), (',', Some(' ')), ('.', Some('\''))]
@@ -113,6 +117,6 @@ pub fn check_number(text: &str) -> Result<String, String> {
         }
         found.push(format!("{decimal}{thousands:?}"));
     }
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).take(12).collect();
-    Ok(if found.is_empty() { "no number".to_owned() } else { format!("{shape} {found:?}") })
+    let marks: String = text.chars().filter(|c| !c.is_ascii_digit()).take(4).collect();
+    Ok(if found.is_empty() { "no number".to_owned() } else { format!("{marks} {found:?}") })
 }
