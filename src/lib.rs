@@ -17,6 +17,9 @@ pub mod dataset;
 pub mod model;
 pub mod training;
 
+// Pure: a model in the forms that other programs read.
+pub mod export;
+
 // What outlives the process, and what runs beside it.
 pub mod ingest;
 pub mod storage;

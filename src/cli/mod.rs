@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod export;
 mod offline;
 mod progress;
 mod serve;
@@ -56,6 +57,11 @@ enum Command {
     #[command(after_long_help = "Examples:\n  taqicfd predict polar.safetensors new.csv\n  \
         taqicfd predict polar.safetensors rows.json > predictions.json\n")]
     Predict(offline::PredictArgs),
+    /// Write a model file in a form that other programs read.
+    #[command(
+        after_long_help = "Example:\n  taqicfd export polar.safetensors --format onnx --output polar.onnx\n"
+    )]
+    Export(export::ExportArgs),
     /// Print the OpenAPI document.
     Openapi,
     /// Show settings.
@@ -99,6 +105,7 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Some(Command::Demo(settings)) => demo::run(settings.check()?),
         Some(Command::Train(args)) => offline::train(args),
         Some(Command::Predict(args)) => offline::predict(args),
+        Some(Command::Export(args)) => export::export(args),
         Some(Command::Openapi) => print(&crate::http::document().to_pretty_json()?),
         Some(Command::Config(ConfigArgs { what: ConfigCommand::Example })) => {
             print(config::example().trim_end())

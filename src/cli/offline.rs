@@ -131,7 +131,7 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Under another name first, so that there is never half a model.
-fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let cannot = || format!("cannot write {}", path.display());

@@ -1,7 +1,7 @@
 //! Datasets: listed, shown, paged, downloaded, read anew, deleted.
 
 use super::{
-    download::{self, Download},
+    download::{self, Download, Source},
     error::{Problem, Slug},
     events,
     extract::{Json, Path, Query, parse_id, with_status},
@@ -259,8 +259,9 @@ pub async fn download_dataset(
     let db = app.db()?;
     let record = find(db, &dataset_id).await?;
     let file = Download {
-        key: BlobKey::Original(record.dataset_id),
+        source: Source::Blob(BlobKey::Original(record.dataset_id)),
         size_bytes: record.size_bytes,
+        etag: &record.sha256,
         sha256: &record.sha256,
         filename: &record.filename,
         // Never the type that the uploader claimed: a browser would act on it.

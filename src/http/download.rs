@@ -1,4 +1,4 @@
-//! Sending a stored file: validators, ranges, digests, a file name (RFC 9110, 6266, 9530).
+//! Sending a file, stored or made for the request: validators, ranges, digests, a file name (RFC 9110, 6266, 9530).
 
 use super::error::{Problem, Slug};
 use crate::storage::{BlobKey, Blobs};
@@ -7,21 +7,33 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 use std::{fmt::Write, ops::Range};
 
-/// A stored file.
+/// A file to be sent.
 #[derive(Debug)]
 pub struct Download<'a> {
-    /// Where it is kept.
-    pub key: BlobKey,
+    /// Where its bytes are.
+    pub source: Source,
     /// Its length.
     pub size_bytes: u64,
-    /// SHA-256 in hexadecimal; also the strong validator.
+    /// The strong validator, without quotes.
+    pub etag: &'a str,
+    /// SHA-256 in hexadecimal.
     pub sha256: &'a str,
     /// The name that the client is to save it under.
     pub filename: &'a str,
     /// Its media type.
     pub media_type: &'static str,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+pub enum Source {
+    /// In the store.
+    Blob(BlobKey),
+    /// Here.
+    Bytes(Bytes),
 }
 
 /// What the validators and ranges of a request come down to.
@@ -40,10 +52,10 @@ pub async fn send(
     headers: &HeaderMap,
     file: &Download<'_>,
 ) -> Result<Option<Response>, Problem> {
-    let etag = format!("\"{}\"", file.sha256);
+    let etag = quoted(file.etag);
     let wanted = wanted(headers, &etag, file.size_bytes);
     let (status, range) = match &wanted {
-        Wanted::NotModified => (StatusCode::NOT_MODIFIED, None),
+        Wanted::NotModified => return Ok(Some(unchanged(&etag))),
         Wanted::Whole => (StatusCode::OK, None),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, Some(range.clone())),
         Wanted::OutOfRange => {
@@ -56,30 +68,11 @@ pub async fn send(
         }
     };
     let length = range.as_ref().map_or(file.size_bytes, |range| range.end - range.start);
-    let body = if status == StatusCode::NOT_MODIFIED {
-        Body::empty()
-    } else if method == Method::HEAD {
-        if blobs.head(&file.key).await?.is_none() {
-            return Ok(None);
-        }
-        Body::empty()
-    } else {
-        match blobs.stream(&file.key, range.clone()).await? {
-            Some((info, stream)) if info.size_bytes == file.size_bytes => Body::from_stream(stream),
-            Some(_) | None => return Ok(None),
-        }
-    };
-
+    let Some(body) = body(blobs, method, file, range.clone()).await? else { return Ok(None) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let answer = response.headers_mut();
-    answer.insert(header::ETAG, header_value(&etag));
-    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // The file of an id never changes, but it may be deleted: ask each time.
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if status == StatusCode::NOT_MODIFIED {
-        return Ok(Some(response));
-    }
+    validate(answer, &etag);
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     answer.insert(header::CONTENT_DISPOSITION, header_value(&disposition(file.filename)));
@@ -94,6 +87,54 @@ pub async fn send(
         }
     };
     Ok(Some(response))
+}
+
+/// The answer to a client that has the file with this validator already, known before the file is made.
+pub fn not_modified(headers: &HeaderMap, etag: &str) -> Option<Response> {
+    let etag = quoted(etag);
+    (wanted(headers, &etag, u64::MAX) == Wanted::NotModified).then(|| unchanged(&etag))
+}
+
+fn unchanged(etag: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    validate(response.headers_mut(), etag);
+    response
+}
+
+fn validate(answer: &mut HeaderMap, etag: &str) {
+    answer.insert(header::ETAG, header_value(etag));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // The file of an id never changes, but it may be deleted: ask each time.
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+}
+
+/// The bytes that were asked for; `Ok(None)` if the file is not there or of another length.
+async fn body(
+    blobs: &Blobs,
+    method: &Method,
+    file: &Download<'_>,
+    range: Option<Range<u64>>,
+) -> Result<Option<Body>, Problem> {
+    let key = match &file.source {
+        Source::Bytes(_) if method == Method::HEAD => return Ok(Some(Body::empty())),
+        Source::Bytes(bytes) => {
+            let Range { start, end } = range.unwrap_or(0..file.size_bytes);
+            return Ok(Some(Body::from(bytes.slice(start as usize..end as usize))));
+        }
+        Source::Blob(key) => key,
+    };
+    if method == Method::HEAD {
+        return Ok(blobs.head(key).await?.map(|_| Body::empty()));
+    }
+    match blobs.stream(key, range).await? {
+        Some((info, stream)) if info.size_bytes == file.size_bytes => Ok(Some(Body::from_stream(stream))),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
 }
 
 fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {

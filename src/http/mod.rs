@@ -14,6 +14,7 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 pub mod list;
+pub mod model_file;
 pub mod models;
 pub mod multipart;
 pub mod observe;
@@ -61,6 +62,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(train::routes())
         .merge(predict::routes())
         .merge(models::routes())
+        .merge(model_file::routes())
         .merge(datasets::routes())
         .merge(correlations::routes())
         .merge(trainings::routes())

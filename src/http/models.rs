@@ -1,7 +1,6 @@
 //! Models: listed, shown, downloaded, renamed, deleted.
 
 use super::{
-    download::{self, Download},
     error::{Problem, Slug},
     events,
     extract::{Json, Path, Query, parse_id},
@@ -19,7 +18,7 @@ use crate::{
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -31,10 +30,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_models))
-        .routes(routes!(show_model, update_model, delete_model))
-        .routes(routes!(download_model))
+    OpenApiRouter::new().routes(routes!(list_models)).routes(routes!(show_model, update_model, delete_model))
 }
 
 /// A model, in short.
@@ -291,61 +287,8 @@ pub async fn delete_model(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// How the file is to be written.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct FormatQuery {
-    /// `native`: one self-describing safetensors file.
-    #[param(pattern = "^native$")]
-    format: Option<String>,
-}
-
-/// Download a model
-///
-/// One self-describing safetensors file: any library of that format reads the weights, and the metadata holds
-/// everything else. Answers ranges and validators: the strong `ETag` is the SHA-256.
-#[utoipa::path(get, path = "/model/{model_id}", tag = "models",
-    params(("model_id" = uuid::Uuid, Path), FormatQuery),
-    responses(
-        (status = 200, content_type = "application/octet-stream", body = String, description = "The bytes"),
-        (status = 206, content_type = "application/octet-stream", body = String, description = "Some of them"),
-        (status = 304, description = "The client has them")
-    ))]
-pub async fn download_model(
-    State(app): State<App>,
-    Extension(request_id): Extension<RequestId>,
-    method: Method,
-    headers: HeaderMap,
-    Path(model_id): Path<String>,
-    Query(query): Query<FormatQuery>,
-) -> Result<Response, Problem> {
-    if query.format.as_deref().is_some_and(|format| format != "native") {
-        return Err(Problem::invalid("/format", "must be native, or absent"));
-    }
-    let db = app.db()?;
-    let record = find(db, &model_id).await?;
-    let filename =
-        format!("{}-v{}.taqicfd.safetensors", record.model_name.replace(['/', '\\'], "_"), record.version);
-    let file = Download {
-        key: BlobKey::Model(record.model_id),
-        size_bytes: record.size_bytes,
-        sha256: &record.sha256,
-        filename: &filename,
-        media_type: "application/octet-stream",
-    };
-    let Some(response) = download::send(app.blobs(), &method, &headers, &file).await? else {
-        models::set_status(db, record.model_id, ModelStatus::Missing).await?;
-        return Err(Problem::new(Slug::ModelCorrupt, "the file of this model is missing or cut short"));
-    };
-    if method == Method::GET && response.status() != StatusCode::NOT_MODIFIED {
-        events::append(&app, db, &request_id, "download", "model", record.model_id, Value::Null).await;
-    }
-    Ok(response)
-}
-
 /// The model that an address names.
-async fn find(db: &Db, model_id: &str) -> Result<ModelRecord, Problem> {
+pub(super) async fn find(db: &Db, model_id: &str) -> Result<ModelRecord, Problem> {
     let id: ModelId = parse_id(model_id, Slug::ModelNotFound)?;
     models::get(db, id).await?.ok_or_else(|| not_found(model_id))
 }

@@ -181,6 +181,7 @@ const BY_OPERATION: &[(&str, &[Slug])] = &[
             Slug::ModelNotFound,
             Slug::InvalidParameter,
             Slug::RangeNotSatisfiable,
+            Slug::ModelFormatTooNew,
             Slug::ModelCorrupt,
             Slug::StorageUnavailable,
         ],

@@ -15,12 +15,15 @@ pub const MAX_ROWS: usize = 1000;
 const MAX_NUMBERS: usize = 50_000;
 const MIN_ROWS: usize = 100;
 /// The distance of a row is that to its so-manieth nearest training row.
-const NEIGHBOURS: usize = 3;
+pub const NEIGHBOURS: usize = 3;
 /// A row is outside when fewer than this share of training rows lie as far from the others.
-const LEAST_SHARE: f64 = 0.02;
+pub const LEAST_SHARE: f64 = 0.02;
 /// How far outside its range, in widths of the range, an input may be: ordinary new rows do exceed the
 /// range of a small training part a little.
-const MARGIN: f64 = 0.05;
+pub const MARGIN: f64 = 0.05;
+/// Distances that differ by less than this share are equal: in tables of few different values many are,
+/// and how they were rounded must not decide.
+pub const ROUNDING: f64 = 1e-5;
 /// Distances that are kept; more are thinned evenly.
 const MAX_DISTANCES: usize = 500;
 
@@ -83,6 +86,22 @@ impl Domain {
         self.joint.as_ref().map(|joint| (joint.rows.as_slice(), joint.scales.len()))
     }
 
+    /// Per input, in its order: the range of the training rows, for numbers and dates.
+    pub fn ranges(&self) -> &[Option<(f64, f64)>] {
+        &self.ranges
+    }
+
+    /// What the distance of a row is measured with, if it is: the factor of each feature, and the
+    /// ascending distances of the remembered rows from each other.
+    pub fn distances(&self) -> Option<(&[f32], &[f32])> {
+        self.joint.as_ref().map(|joint| (joint.scales.as_slice(), joint.distances.as_slice()))
+    }
+
+    /// The distance that a row may have without being outside, if it is measured; 0 says nothing.
+    pub fn inside(&self) -> Option<f32> {
+        self.joint.as_ref().map(Joint::inside)
+    }
+
     /// Whether rows are to be given back by [`set_rows`](Self::set_rows), and how wide they are.
     pub fn width(&self) -> Option<usize> {
         self.joint.as_ref().map(|joint| joint.scales.len())
@@ -122,7 +141,7 @@ impl Domain {
                 continue;
             }
             let by = if number < low { low - number } else { number - high };
-            let width = if high > low { high - low } else { high.abs().max(1.0) };
+            let width = width_of((low, high));
             outside += by / width;
             worst = worst.max(by / width);
             reasons.push((input.name.clone(), "out-of-range", reason(input, value, number, low, high)));
@@ -209,18 +228,28 @@ impl Joint {
         (least[NEIGHBOURS - 1].0.sqrt(), least[0].1)
     }
 
+    fn inside(&self) -> f32 {
+        let last = self.distances.len() - 1;
+        self.distances[((1.0 - LEAST_SHARE) * last as f64) as usize]
+    }
+
     /// `distance` in units of the farthest that counts as inside, at least 1.
     fn times_farther(&self, distance: f32) -> f64 {
-        let last = self.distances.len() - 1;
-        let inside = self.distances[((1.0 - LEAST_SHARE) * last as f64) as usize];
+        let inside = self.inside();
         if inside > 0.0 { f64::from(distance / inside).max(1.0) } else { 1.0 }
     }
 
     /// The share of training rows that lie at least `distance` from the others, the row itself counted.
     fn share_as_far(&self, distance: f32) -> f64 {
-        let nearer = self.distances.partition_point(|known| *known < distance);
+        let least = f64::from(distance) * (1.0 - ROUNDING);
+        let nearer = self.distances.partition_point(|known| f64::from(*known) < least);
         (self.distances.len() - nearer + 1) as f64 / (self.distances.len() + 1) as f64
     }
+}
+
+/// How wide a range is; that of a column of one value is as wide as the value is large, and at least 1.
+pub fn width_of((low, high): (f64, f64)) -> f64 {
+    if high > low { high - low } else { high.abs().max(1.0) }
 }
 
 /// Summed in eight lanes, so that the compiler can vectorise it.
@@ -335,6 +364,15 @@ mod tests {
     fn a_hair_outside_the_range_is_told_but_still_inside() {
         let verdict = judge(10.05, 9.9);
         assert!(verdict.in_domain && verdict.reasons.len() == 1, "{verdict:?}");
+    }
+
+    #[test]
+    fn equal_distances_are_equal_however_they_were_rounded() {
+        let joint = Joint { scales: vec![1.0], distances: vec![1.0, 2.0, 2.0, 2.0, 3.0], rows: vec![0.0; 6] };
+        let share = joint.share_as_far(2.0);
+        assert_eq!(share, 5.0 / 6.0);
+        assert_eq!(joint.share_as_far(f32::from_bits(2.0_f32.to_bits() + 1)), share);
+        assert_eq!(joint.share_as_far(f32::from_bits(2.0_f32.to_bits() - 1)), share);
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::dataset::{ColumnKind, MISSING_CODE, MISSING_DATE, Table, Values};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 
-const DAY_MS: f64 = 86_400_000.0;
-const YEAR_DAYS: f64 = 365.242_5;
+/// Milliseconds of a day.
+pub const DAY_MS: f64 = 86_400_000.0;
+/// Days of a year, on average.
+pub const YEAR_DAYS: f64 = 365.242_5;
 
 /// A fitted encoding of a table's input columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,23 +28,45 @@ pub struct Encoder {
 /// How one input becomes raw features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Spread {
+pub enum Spread {
     /// The number, the mean where it is missing; then +1 for missing and -1 for present, if training
     /// saw it missing.
-    Number { mean: f64, indicator: bool },
+    Number {
+        /// In the input's unit.
+        mean: f64,
+        /// Whether the second feature is there.
+        indicator: bool,
+    },
     /// Two levels: -1 and +1, and 0 for missing or unseen.
     Binary,
     /// One feature per level, all 0 for missing or unseen.
-    OneHot { levels: usize },
-    /// Days since `mean_ms`; then sine and cosine of each cycle the training data covers.
-    Date { mean_ms: f64, daily: bool, weekly: bool, yearly: bool, indicator: bool },
+    OneHot {
+        /// How many.
+        levels: usize,
+    },
+    /// Days since `mean_ms`; then sine and cosine of each cycle the training data covers; then, if
+    /// training saw it missing, +1 for missing and -1 for present.
+    Date {
+        /// Milliseconds since 1970.
+        mean_ms: f64,
+        /// Whether the time of the day counts.
+        daily: bool,
+        /// Whether the day of the week counts.
+        weekly: bool,
+        /// Whether the day of the year counts.
+        yearly: bool,
+        /// Whether the last feature is there.
+        indicator: bool,
+    },
 }
 
 /// Median and reciprocal interquartile range of a raw feature.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Scaling {
-    center: f64,
-    factor: f64,
+pub struct Scaling {
+    /// The median.
+    pub center: f64,
+    /// What the distance from it is multiplied by.
+    pub factor: f64,
 }
 
 /// A value so large that no scaling keeps it finite.
@@ -59,7 +83,8 @@ pub struct OutOfRange {
 }
 
 impl Spread {
-    fn width(&self) -> usize {
+    /// Raw features that it makes.
+    pub fn width(&self) -> usize {
         match self {
             Self::Number { indicator, .. } => 1 + usize::from(*indicator),
             Self::Binary => 1,
@@ -134,6 +159,16 @@ impl Encoder {
     /// Features per row.
     pub fn width(&self) -> usize {
         self.scalings.len()
+    }
+
+    /// How each input is spread over raw features, in the order of the model's inputs.
+    pub fn spreads(&self) -> &[Spread] {
+        &self.spreads
+    }
+
+    /// How each raw feature is scaled.
+    pub fn scalings(&self) -> &[Scaling] {
+        &self.scalings
     }
 
     /// The features that are quantities: numbers, and dates with their cycles.

@@ -94,6 +94,11 @@ impl UsualError {
         self.errors[after - 1] * (1.0 - t) + self.errors[after] * t
     }
 
+    /// The points between which it goes straight: ascending answers, and the error around each.
+    pub fn points(&self) -> (&[f64], &[f64]) {
+        (&self.answers, &self.errors)
+    }
+
     /// Whether it can be used; a model file that lies is found here.
     pub fn is_sound(&self) -> bool {
         !self.answers.is_empty()

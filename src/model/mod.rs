@@ -144,6 +144,11 @@ impl Model {
         &self.manifest.inputs
     }
 
+    /// Its networks as plain arrays, one for each member of the manifest.
+    pub fn networks(&self) -> Vec<Network> {
+        self.networks.iter().map(|network| network.clone().into_network()).collect()
+    }
+
     /// Bytes the model takes in memory, about.
     pub fn size_in_memory(&self) -> usize {
         self.manifest.shape.n_parameters() * self.networks.len() * size_of::<f32>()

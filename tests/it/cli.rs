@@ -92,3 +92,29 @@ fn help_teaches() {
         "{text}"
     );
 }
+
+#[test]
+fn a_model_file_is_exported_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("waves.csv"), waves(200)).unwrap();
+    let settings = "{\"hidden_layers\": [8], \"preset\": \"fast\"}";
+    let train = [
+        "train",
+        "waves.csv",
+        "--target",
+        "y",
+        "--epochs",
+        "3",
+        "--settings",
+        settings,
+        "--output",
+        "m.safetensors",
+    ];
+    assert!(run(folder.path(), &train, &[]).status.success());
+    let output = run(folder.path(), &["export", "m.safetensors", "--format", "onnx"], &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = std::fs::read(folder.path().join("m.onnx")).unwrap();
+    assert_eq!(&file[..2], [0x08, 8], "it begins with the version of ONNX's format");
+    refused(&run(folder.path(), &["export", "m.safetensors", "--format", "pmml"], &[]), "native, onnx");
+    refused(&run(folder.path(), &["export", "waves.csv", "--format", "onnx"], &[]), "not a taqicfd model");
+}

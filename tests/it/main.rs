@@ -7,6 +7,7 @@ mod blobs;
 mod cli;
 mod contract;
 mod crash;
+mod export;
 mod histories;
 mod http_datasets;
 mod http_limits;

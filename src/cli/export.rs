@@ -1,0 +1,40 @@
+//! A model file in the forms that other programs read, without a server.
+
+use super::offline::write_whole;
+use crate::{
+    export::{Form, onnx},
+    model::{Backend, Model},
+};
+use anyhow::{Context, bail};
+use clap::Args;
+use std::{fs, path::PathBuf, process::ExitCode};
+
+/// What `taqicfd export` takes.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The model file.
+    model: PathBuf,
+    /// The form: `onnx`.
+    #[arg(long, value_name = "NAME")]
+    format: String,
+    /// Where it goes; beside the model file if absent.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Writes the model in another form.
+pub(super) fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
+    let Some(form) = Form::find(&args.format) else {
+        bail!("--format \"{}\" is none of {}", args.format, Form::names());
+    };
+    let bytes = fs::read(&args.model).with_context(|| format!("cannot read {}", args.model.display()))?;
+    let model = Model::from_bytes(&bytes, Backend::default())?;
+    let written = match form {
+        Form::Native => bytes,
+        Form::Onnx => onnx::to_bytes(&model)?,
+    };
+    let output = args.output.unwrap_or_else(|| args.model.with_extension(form.ending()));
+    write_whole(&output, &written)?;
+    eprintln!("{} bytes written to {}", written.len(), output.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,61 @@
+//! The forms that a model can be given in.
+
+/// A form of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The model file itself.
+    Native,
+    /// One ONNX file that reads the user's columns and gives everything a prediction has.
+    Onnx,
+}
+
+impl Form {
+    /// Every form, the default first.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Onnx];
+
+    /// The name in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Onnx => "onnx",
+        }
+    }
+
+    /// The form called `name`.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.name() == name)
+    }
+
+    /// All names, for messages.
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// How the names of its files end.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Native => "taqicfd.safetensors",
+            Self::Onnx => "onnx",
+        }
+    }
+
+    /// Its media type. ONNX and safetensors have none that is registered.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Native | Self::Onnx => "application/octet-stream",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_form() {
+        for form in Form::ALL {
+            assert_eq!(Form::find(form.name()), Some(form));
+        }
+        assert_eq!(Form::find("ONNX "), None);
+    }
+}

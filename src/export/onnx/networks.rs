@@ -1,0 +1,125 @@
+//! The networks: `model::network` and `model::embedding` as operations, all networks at once.
+//!
+//! Weights get the factor of the neural tangent parametrisation multiplied in, so that a layer is the
+//! usual `x W + b`.
+
+use super::graph::{Attribute, Graph, Value};
+use crate::model::activation::Activation;
+use crate::model::embedding::{OUTPUTS, WAVES};
+use crate::model::network::{Network, Shape};
+use std::f32::consts::TAU;
+
+/// `features`, float `[networks, rows, inputs]`, to outputs, float `[networks, rows, outputs]`.
+pub(super) fn forward(graph: &mut Graph, networks: &[Network], features: &Value) -> Value {
+    let shape = &networks[0].shape;
+    let n_networks = networks.len();
+    let mut arrays = stacked(networks).into_iter();
+    let mut next = || arrays.next().expect("one array for each of the shape's");
+    let mut x = features.clone();
+    if !shape.embedded.is_empty() {
+        x = widen(graph, shape, n_networks, &x, [next(), next(), next(), next()]);
+    }
+    if shape.scaling_layer {
+        let scale = graph.floats(&[n_networks, 1, shape.width()], next());
+        x = graph.op("Mul", &[&x, &scale]);
+    }
+    for (index, (inputs, outputs)) in shape.layers().into_iter().enumerate() {
+        let factor = f64::from(shape.product_scale(inputs));
+        let weight = next().into_iter().map(|weight| (f64::from(weight) * factor) as f32).collect();
+        let weight = graph.floats(&[n_networks, inputs, outputs], weight);
+        let bias = graph.floats(&[n_networks, 1, outputs], next());
+        let product = graph.op("MatMul", &[&x, &weight]);
+        x = graph.op("Add", &[&product, &bias]);
+        if index == shape.hidden.len() {
+            break;
+        }
+        let active = activate(graph, shape.activation, &x);
+        x = if shape.parametric {
+            let slope = graph.floats(&[n_networks, 1, outputs], next());
+            let gap = graph.op("Sub", &[&active, &x]);
+            let share = graph.op("Mul", &[&slope, &gap]);
+            graph.op("Add", &[&x, &share])
+        } else {
+            active
+        };
+    }
+    x
+}
+
+/// The arrays of a network in their order, each with those of all networks one after the other.
+fn stacked(networks: &[Network]) -> Vec<Vec<f32>> {
+    let n_arrays = networks[0].arrays.len();
+    (0..n_arrays)
+        .map(|index| networks.iter().flat_map(|network| network.arrays[index].iter().copied()).collect())
+        .collect()
+}
+
+/// The features as they are, then the periodic embeddings of some:
+/// `[networks, rows, inputs] -> [networks, rows, width]`.
+fn widen(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, arrays: [Vec<f32>; 4]) -> Value {
+    let [frequencies, phases, weights, biases] = arrays;
+    let n_embedded = shape.embedded.len();
+    let columns = graph.int64s(&[n_embedded], shape.embedded.iter().map(|index| *index as i64).collect());
+    let own = graph.op_with("Gather", &[x, &columns], &[("axis", Attribute::Int(2))]);
+    // [networks, embedded, rows, 1]
+    let own = graph.op_with("Transpose", &[&own], &[("perm", Attribute::Ints(vec![0, 2, 1]))]);
+    let last = graph.int64s(&[1], vec![3]);
+    let own = graph.op("Unsqueeze", &[&own, &last]);
+    let circle = graph.float(TAU);
+    let turns = graph.op("Mul", &[&circle, &own]);
+    let frequencies = graph.floats(&[n_networks, n_embedded, 1, WAVES], frequencies);
+    let phases = graph.floats(&[n_networks, n_embedded, 1, WAVES], phases);
+    let angle = graph.op("Mul", &[&turns, &frequencies]);
+    let angle = graph.op("Add", &[&angle, &phases]);
+    let waves = graph.op("Cos", &[&angle]);
+    // Each feature's waves are mixed by a layer of their own: [waves] -> [outputs].
+    let transposed = weights
+        .chunks_exact(OUTPUTS * WAVES)
+        .flat_map(|of| (0..WAVES).flat_map(move |wave| (0..OUTPUTS).map(move |k| of[k * WAVES + wave])))
+        .collect();
+    let weights = graph.floats(&[n_networks, n_embedded, WAVES, OUTPUTS], transposed);
+    let biases = graph.floats(&[n_networks, n_embedded, 1, OUTPUTS], biases);
+    let mixed = graph.op("MatMul", &[&waves, &weights]);
+    let mixed = graph.op("Add", &[&mixed, &biases]);
+    // [networks, rows, embedded, outputs], then the last two as one; 0 keeps the size.
+    let mixed = graph.op_with("Transpose", &[&mixed], &[("perm", Attribute::Ints(vec![0, 2, 1, 3]))]);
+    let flat = graph.int64s(&[3], vec![0, 0, (n_embedded * OUTPUTS) as i64]);
+    let mixed = graph.op("Reshape", &[&mixed, &flat]);
+    graph.concat(&[x.clone(), mixed], 2)
+}
+
+fn activate(graph: &mut Graph, activation: Activation, x: &Value) -> Value {
+    match activation {
+        Activation::Relu => graph.op("Relu", &[x]),
+        Activation::LeakyRelu => graph.op_with("LeakyRelu", &[x], &[("alpha", Attribute::Float(0.01))]),
+        Activation::Elu => graph.op("Elu", &[x]),
+        Activation::Selu => graph.op("Selu", &[x]),
+        Activation::Silu => {
+            let share = graph.op("Sigmoid", &[x]);
+            graph.op("Mul", &[x, &share])
+        }
+        // Written out: ONNX has had an operator of its own only since its version 18.
+        Activation::Mish => {
+            let soft = graph.op("Softplus", &[x]);
+            let share = graph.op("Tanh", &[&soft]);
+            graph.op("Mul", &[x, &share])
+        }
+        Activation::Gelu => gelu(graph, x),
+        Activation::Tanh => graph.op("Tanh", &[x]),
+        Activation::Sigmoid => graph.op("Sigmoid", &[x]),
+    }
+}
+
+/// `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
+fn gelu(graph: &mut Graph, x: &Value) -> Value {
+    let [cubic, scale, one, half] = [0.044_715, 0.797_884_6, 1.0, 0.5].map(|value| graph.float(value));
+    let square = graph.op("Mul", &[x, x]);
+    let cube = graph.op("Mul", &[&square, x]);
+    let cubed = graph.op("Mul", &[&cubic, &cube]);
+    let sum = graph.op("Add", &[x, &cubed]);
+    let inner = graph.op("Mul", &[&scale, &sum]);
+    let tanh = graph.op("Tanh", &[&inner]);
+    let sum = graph.op("Add", &[&one, &tanh]);
+    let halved = graph.op("Mul", &[&half, x]);
+    graph.op("Mul", &[&halved, &sum])
+}
