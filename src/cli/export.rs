@@ -32,6 +32,12 @@ pub(super) fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let written = match form {
         Form::Native => bytes,
         Form::Onnx => onnx::to_bytes(&model)?,
+        Form::Card | Form::CardMarkdown | Form::CardHtml => {
+            bail!(
+                "a model card tells more than the model file holds: GET /model/{{model_id}}?format={}",
+                args.format
+            );
+        }
     };
     let output = args.output.unwrap_or_else(|| args.model.with_extension(form.ending()));
     write_whole(&output, &written)?;

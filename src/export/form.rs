@@ -7,18 +7,32 @@ pub enum Form {
     Native,
     /// One ONNX file that reads the user's columns and gives everything a prediction has.
     Onnx,
+    /// The model card as JSON.
+    Card,
+    /// The model card as Markdown.
+    CardMarkdown,
+    /// The model card as an HTML page.
+    CardHtml,
 }
 
 impl Form {
     /// Every form, the default first.
-    pub const ALL: [Self; 2] = [Self::Native, Self::Onnx];
+    pub const ALL: [Self; 5] = [Self::Native, Self::Onnx, Self::Card, Self::CardMarkdown, Self::CardHtml];
 
     /// The name in requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Onnx => "onnx",
+            Self::Card => "card",
+            Self::CardMarkdown => "card.md",
+            Self::CardHtml => "card.html",
         }
+    }
+
+    /// Whether it is for people, and tells more than the model file holds.
+    pub fn is_card(self) -> bool {
+        matches!(self, Self::Card | Self::CardMarkdown | Self::CardHtml)
     }
 
     /// The form called `name`.
@@ -36,6 +50,9 @@ impl Form {
         match self {
             Self::Native => "taqicfd.safetensors",
             Self::Onnx => "onnx",
+            Self::Card => "card.json",
+            Self::CardMarkdown => "card.md",
+            Self::CardHtml => "card.html",
         }
     }
 
@@ -43,6 +60,9 @@ impl Form {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Native | Self::Onnx => "application/octet-stream",
+            Self::Card => "application/json",
+            Self::CardMarkdown => "text/markdown; charset=utf-8",
+            Self::CardHtml => "text/html; charset=utf-8",
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each form is derived from the model file alone, so that the same file gives the same bytes.
 
+pub mod card;
 pub mod form;
 pub mod onnx;
 

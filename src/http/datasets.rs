@@ -266,6 +266,7 @@ pub async fn download_dataset(
         filename: &record.filename,
         // Never the type that the uploader claimed: a browser would act on it.
         media_type: "application/octet-stream",
+        is_shown: false,
     };
     let response = download::send(app.blobs(), &method, &headers, &file).await?.ok_or_else(|| {
         Problem::new(Slug::StorageUnavailable, "the original file of this dataset is missing")

@@ -25,6 +25,8 @@ pub struct Download<'a> {
     pub filename: &'a str,
     /// Its media type.
     pub media_type: &'static str,
+    /// Whether a browser may show it instead of saving it.
+    pub is_shown: bool,
 }
 
 /// Where the bytes of a file are.
@@ -75,7 +77,7 @@ pub async fn send(
     validate(answer, &etag);
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    answer.insert(header::CONTENT_DISPOSITION, header_value(&disposition(file.filename)));
+    answer.insert(header::CONTENT_DISPOSITION, header_value(&disposition(file.filename, file.is_shown)));
     let digest = header_value(&format!("sha-256=:{}:", base64(&from_hex(file.sha256))));
     answer.insert(header::HeaderName::from_static("repr-digest"), digest.clone());
     match range {
@@ -170,7 +172,7 @@ fn parse_range(text: &str, size: u64) -> Wanted {
 }
 
 /// An ASCII name for old clients, and the real one, percent-encoded (RFC 8187).
-fn disposition(filename: &str) -> String {
+fn disposition(filename: &str, is_shown: bool) -> String {
     let plain: String =
         filename
             .chars()
@@ -186,7 +188,8 @@ fn disposition(filename: &str) -> String {
             let _ = write!(encoded, "%{byte:02X}");
         }
     }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+    let kind = if is_shown { "inline" } else { "attachment" };
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
 }
 
 fn header_value(text: &str) -> HeaderValue {
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn names_survive_the_header() {
         assert_eq!(
-            disposition("ensaio \"ç\".csv"),
+            disposition("ensaio \"ç\".csv", false),
             "attachment; filename=\"ensaio ___.csv\"; filename*=UTF-8''ensaio%20%22%C3%A7%22.csv"
         );
     }

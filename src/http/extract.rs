@@ -159,6 +159,18 @@ pub fn require_accept(headers: &HeaderMap, offered: &'static str) -> Result<(), 
 
 /// Whether `Accept` allows the media type `offered`.
 pub fn accepts(headers: &HeaderMap, offered: &str) -> bool {
+    weight(headers, offered) > 0.0
+}
+
+/// Which of the media types `Accept` likes best; of equal ones the first. `None` if it excludes them all.
+pub fn preferred(headers: &HeaderMap, offered: &[&str]) -> Option<usize> {
+    let weights = offered.iter().map(|offered| weight(headers, offered));
+    let best = weights.enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1));
+    best.filter(|(_, weight)| *weight > 0.0).map(|(index, _)| index)
+}
+
+/// How much `Accept` likes a media type, from 0 to 1: the weight of the range that fits it best.
+fn weight(headers: &HeaderMap, offered: &str) -> f32 {
     let mut ranges = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -166,19 +178,25 @@ pub fn accepts(headers: &HeaderMap, offered: &str) -> bool {
         .flat_map(|value| value.split(','))
         .peekable();
     if ranges.peek().is_none() {
-        return true;
+        return 1.0;
     }
     let family = offered.split('/').next().unwrap_or_default();
-    ranges.any(|range| {
+    let mut best = (0, 0.0_f32);
+    for range in ranges {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let refused = parts.any(|parameter| {
-            parameter.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0))
-        });
-        let matches =
-            name == "*/*" || name == offered || name.strip_suffix("/*").is_some_and(|f| f == family);
-        matches && !refused
-    })
+        let fit = match name.strip_suffix("/*") {
+            Some("*") => 1,
+            Some(own) if own == family => 2,
+            None if name == offered => 3,
+            _ => continue,
+        };
+        let q = parts.find_map(|parameter| parameter.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+        if fit > best.0 || fit == best.0 && q > best.1 {
+            best = (fit, q);
+        }
+    }
+    best.1
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240).
@@ -220,6 +238,22 @@ mod tests {
         check("text/csv", false);
         check("application/json;q=0", false);
         assert!(accepts(&HeaderMap::new(), "application/json"));
+    }
+
+    #[test]
+    fn the_media_type_that_is_liked_best_is_given() {
+        let offered = ["application/json", "text/markdown", "text/html"];
+        let check = |accept: &str, expected: Option<usize>| {
+            assert_eq!(preferred(&headers(header::ACCEPT, accept), &offered), expected, "{accept}");
+        };
+        check("*/*", Some(0));
+        check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(2));
+        check("text/*", Some(1));
+        check("text/*;q=0.5, text/markdown;q=0.1", Some(2));
+        check("text/html;q=0.2, application/json;q=0.3", Some(0));
+        check("*/*, application/json;q=0", Some(1));
+        check("image/png", None);
+        assert_eq!(preferred(&HeaderMap::new(), &offered), Some(0));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 pub mod list;
+pub mod model_card;
 pub mod model_file;
 pub mod models;
 pub mod multipart;

@@ -7,7 +7,8 @@ use super::{
     extract::{Path, Query},
     hex,
     idempotency::fingerprint,
-    models::find,
+    model_card,
+    models::{ModelCard, find},
     observe::RequestId,
 };
 use crate::{
@@ -40,8 +41,9 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 pub struct FormatQuery {
     /// `native`, if absent: one self-describing safetensors file. `onnx`: one ONNX file that reads your columns and
-    /// answers everything that a prediction has.
-    #[param(pattern = "^(native|onnx)$")]
+    /// answers everything that a prediction has. `card`: the model card, as JSON, or by `Accept` as `text/markdown` or
+    /// `text/html`; `card.md` and `card.html` are these by name.
+    #[param(pattern = "^(native|onnx|card|card[.]md|card[.]html)$")]
     format: Option<String>,
 }
 
@@ -51,12 +53,16 @@ pub struct FormatQuery {
 /// metadata holds everything else. Its strong `ETag` is its SHA-256. With `format=onnx` the file computes in any runtime
 /// of ONNX what `POST /predict` answers with `"unknown_category": "missing"`: inputs are your columns in your units, with
 /// missing values as NaN or empty texts; outputs are values, bounds or labels, probabilities and sets, `in_domain` and
-/// `domain_score`. Its properties `taqicfd.*` say how to use it and hold rows to check a runtime by. Every form answers
-/// ranges and validators.
+/// `domain_score`. Its properties `taqicfd.*` say how to use it and hold rows to check a runtime by. The card says in
+/// words and tables what the model was made from, how, and how far to trust it. Every form answers ranges and
+/// validators.
 #[utoipa::path(get, path = "/model/{model_id}", tag = "models",
     params(("model_id" = uuid::Uuid, Path), FormatQuery),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = String, description = "The bytes"),
+        (status = 200, description = "The bytes", content(
+            (String = "application/octet-stream"), (String = "text/markdown"), (String = "text/html"),
+            (ModelCard = "application/json")
+        )),
         (status = 206, content_type = "application/octet-stream", body = String, description = "Some of them"),
         (status = 304, description = "The client has them")
     ))]
@@ -76,10 +82,12 @@ pub async fn download_model(
     let record = find(db, &model_id).await?;
     let name = record.model_name.replace(['/', '\\'], "_");
     let filename = format!("{name}-v{}.{}", record.version, form.ending());
-    let response = if form == Form::Native {
-        send_stored(&app, db, &method, &headers, &record, &filename).await?
-    } else {
-        send_derived(&app, db, &method, &headers, &record, (form, &filename)).await?
+    let response = match form {
+        Form::Native => send_stored(&app, db, &method, &headers, &record, &filename).await?,
+        Form::Onnx => send_derived(&app, db, &method, &headers, &record, (form, &filename)).await?,
+        Form::Card | Form::CardMarkdown | Form::CardHtml => {
+            return model_card::send(&app, db, &method, &headers, record, form).await;
+        }
     };
     if method == Method::GET && response.status() != StatusCode::NOT_MODIFIED {
         let details = json!({ "format": form.name() });
@@ -109,6 +117,7 @@ async fn send_stored(
         sha256: &record.sha256,
         filename,
         media_type: Form::Native.media_type(),
+        is_shown: false,
     };
     if let Some(response) = download::send(app.blobs(), method, headers, &file).await? {
         return Ok(response);
@@ -143,6 +152,7 @@ async fn send_derived(
         source: Source::Bytes(bytes),
         filename,
         media_type: form.media_type(),
+        is_shown: false,
     };
     let sent = download::send(app.blobs(), method, headers, &file).await?;
     sent.ok_or_else(|| Problem::internal("bytes in memory cannot be missing"))
@@ -151,6 +161,6 @@ async fn send_derived(
 fn written(loaded: &Arc<Loaded>, form: Form) -> Result<Bytes, ExportError> {
     match form {
         Form::Onnx => onnx::to_bytes(&loaded.model).map(Bytes::from),
-        Form::Native => unreachable!("the native form is never derived"),
+        _ => unreachable!("other forms do not follow from the model alone"),
     }
 }

@@ -13,6 +13,7 @@ use super::team::Team;
 use super::{Compute, TrainError};
 use crate::dataset::Warning;
 use crate::model::activation::Activation;
+use crate::model::encoder::InputValues;
 use crate::model::interval::probabilities;
 use crate::model::manifest::{Manifest, Member, Target, Task};
 use crate::model::network::Shape;
@@ -237,6 +238,25 @@ pub fn coverage(prepared: &Prepared, manifest: &Manifest, rows: &[usize], output
         per_target.insert(name.clone(), value);
     }
     json!({ "nominal": manifest.confidence, "per_target": per_target })
+}
+
+/// Rows that [`flagged`] judges at most.
+const MAX_JUDGED: usize = 1000;
+
+/// The share of `rows` that count as outside the domain, of evenly chosen ones where there are many.
+pub fn flagged(prepared: &Prepared, manifest: &Manifest, rows: &[usize]) -> Value {
+    let encoder = &manifest.members[0].encoder;
+    let of_inputs = encoder.features_of_inputs();
+    let columns: Vec<InputValues> =
+        manifest.inputs.iter().map(|input| InputValues::new(prepared.table, input)).collect();
+    let chosen: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(MAX_JUDGED).max(1)).collect();
+    let outside = chosen.iter().filter(|row| {
+        let values: Vec<_> = columns.iter().map(|column| column.get(**row)).collect();
+        let mut features = Vec::with_capacity(encoder.width());
+        encoder.encode_row(&values, &mut features);
+        !manifest.domain.judge(&manifest.inputs, &values, &features, &of_inputs).in_domain
+    });
+    json!({ "rows": chosen.len(), "flagged": outside.count() as f64 / chosen.len().max(1) as f64 })
 }
 
 /// The confusion matrix of classes, or a sample of predicted against actual numbers.

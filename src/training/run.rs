@@ -232,6 +232,7 @@ impl Session<'_> {
             importance(self.prepared, self.inputs, &manifest.members, &chosen, &judged, self.compute);
         let mut card = card::card(&manifest, &chosen, split, &metrics, &baselines, &warnings);
         card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
+        card["domain"] = card::flagged(self.prepared, &manifest, &judged);
         card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
         card["importance"] = importance;
         card["response_curves"] = curves(self.prepared, &manifest, &chosen, &judged, self.compute);
@@ -588,6 +589,10 @@ mod tests {
         let TargetPrediction::Number { values, bounds, .. } = &predictions.targets[0] else { panic!() };
         let expected = (0.9_f64).sin() + 0.5 + 1.0;
         assert!((values[0] - expected).abs() < 0.4, "{values:?} is not {expected}");
+        let domain = &trained.card["domain"];
+        assert!(
+            domain["rows"] == trained.card["split"]["test_rows"] && domain["flagged"].as_f64() < Some(0.2)
+        );
         let (low, high) = bounds.as_ref().unwrap()[0];
         assert!(low < values[0] && values[0] < high);
         assert_eq!(predictions.in_domain, [true]);
