@@ -2,7 +2,7 @@
 
 use super::offline::write_whole;
 use crate::{
-    export::{Form, onnx},
+    export::{Form, onnx, torch},
     model::{Backend, Model},
 };
 use anyhow::{Context, bail};
@@ -14,7 +14,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 pub(super) struct ExportArgs {
     /// The model file.
     model: PathBuf,
-    /// The form: `onnx`.
+    /// The form: `onnx`; `pt` for PyTorch, and `py` for the Python module that answers from it.
     #[arg(long, value_name = "NAME")]
     format: String,
     /// Where it goes; beside the model file if absent.
@@ -32,6 +32,8 @@ pub(super) fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let written = match form {
         Form::Native => bytes,
         Form::Onnx => onnx::to_bytes(&model)?,
+        Form::Torch => torch::to_bytes(&model)?,
+        Form::Python => torch::PYTHON.as_bytes().to_vec(),
         Form::Card | Form::CardMarkdown | Form::CardHtml => {
             bail!(
                 "a model card tells more than the model file holds: GET /model/{{model_id}}?format={}",
@@ -39,7 +41,10 @@ pub(super) fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
             );
         }
     };
-    let output = args.output.unwrap_or_else(|| args.model.with_extension(form.ending()));
+    let output = args.output.unwrap_or_else(|| {
+        let stem = args.model.file_stem().unwrap_or_default().to_string_lossy();
+        args.model.with_file_name(form.filename(stem.trim_end_matches(".taqicfd")))
+    });
     write_whole(&output, &written)?;
     eprintln!("{} bytes written to {}", written.len(), output.display());
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@
 pub mod card;
 pub mod form;
 pub mod onnx;
+pub mod torch;
 
 pub use form::Form;
 

@@ -43,8 +43,7 @@ pub(super) async fn send(
         Form::Card => negotiated(headers)?,
         form => form,
     };
-    let name = record.model_name.replace(['/', '\\'], "_");
-    let filename = format!("{name}-v{}.{}", record.version, form.ending());
+    let filename = form.filename(&format!("{}-v{}", record.model_name, record.version));
     let dataset = datasets::get(db, record.dataset_id).await?.map_or(Value::Null, dataset_facts);
     let card = models::card(db, record.model_id).await?.unwrap_or(Value::Null);
     let model = serde_json::to_value(ModelSummary::from(record)).map_err(Problem::internal)?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::App,
-    export::{ExportError, Form, onnx},
+    export::{ExportError, Form, onnx, torch},
     prediction::Loaded,
     storage::{BlobKey, Db, ModelRecord, ModelStatus, models},
 };
@@ -41,9 +41,10 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 pub struct FormatQuery {
     /// `native`, if absent: one self-describing safetensors file. `onnx`: one ONNX file that reads your columns and
-    /// answers everything that a prediction has. `card`: the model card, as JSON, or by `Accept` as `text/markdown` or
+    /// answers everything that a prediction has. `pt`: what `torch.load` opens, a dictionary of tensors and the manifest;
+    /// `py`: the Python module that answers from it. `card`: the model card, as JSON, or by `Accept` as `text/markdown` or
     /// `text/html`; `card.md` and `card.html` are these by name.
-    #[param(pattern = "^(native|onnx|card|card[.]md|card[.]html)$")]
+    #[param(pattern = "^(native|onnx|pt|py|card|card[.]md|card[.]html)$")]
     format: Option<String>,
 }
 
@@ -80,11 +81,12 @@ pub async fn download_model(
     };
     let db = app.db()?;
     let record = find(db, &model_id).await?;
-    let name = record.model_name.replace(['/', '\\'], "_");
-    let filename = format!("{name}-v{}.{}", record.version, form.ending());
+    let filename = form.filename(&format!("{}-v{}", record.model_name, record.version));
     let response = match form {
         Form::Native => send_stored(&app, db, &method, &headers, &record, &filename).await?,
-        Form::Onnx => send_derived(&app, db, &method, &headers, &record, (form, &filename)).await?,
+        Form::Onnx | Form::Torch | Form::Python => {
+            send_derived(&app, db, &method, &headers, &record, (form, &filename)).await?
+        }
         Form::Card | Form::CardMarkdown | Form::CardHtml => {
             return model_card::send(&app, db, &method, &headers, record, form).await;
         }
@@ -161,6 +163,8 @@ async fn send_derived(
 fn written(loaded: &Arc<Loaded>, form: Form) -> Result<Bytes, ExportError> {
     match form {
         Form::Onnx => onnx::to_bytes(&loaded.model).map(Bytes::from),
+        Form::Torch => torch::to_bytes(&loaded.model).map(Bytes::from),
+        Form::Python => Ok(Bytes::from_static(torch::PYTHON.as_bytes())),
         _ => unreachable!("other forms do not follow from the model alone"),
     }
 }

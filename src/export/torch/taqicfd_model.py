@@ -1,0 +1,260 @@
+"""A model of taqicfd in PyTorch: answers as POST /predict does, and can be trained further.
+
+    import taqicfd_model                            # this file; it needs torch alone
+    model = taqicfd_model.load("polar-v1.pt")       # GET /model/{model_id}?format=pt
+    model.predict([{"Re": 100000, "alpha": 4.5}])
+
+A row is a dictionary from column to value: a number, a text for a category, True or False, a
+datetime or an ISO 8601 text for a date; None or NaN where a value is missing. Times without a zone
+are UTC. model.networks are torch modules; `model.encode(rows, 0)` is what the first of them sees.
+"""
+
+import json
+import math
+from datetime import date, datetime, timezone
+
+import torch
+from torch import nn
+
+DAY_MS, YEAR_DAYS = 86_400_000.0, 365.2425
+MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING = 0.05, 0.02, 3, 1e-5
+UNKNOWN = object()  # a category that training never saw
+
+ACTIVATIONS = {
+    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish,
+    "gelu": lambda: nn.GELU(approximate="tanh"), "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+}
+
+
+class Embedding(nn.Module):
+    """Periodic embeddings of some features, beside the features: [n, inputs] -> [n, inputs + 3 embedded]."""
+
+    def __init__(self, columns):
+        super().__init__()
+        n = len(columns)
+        self.columns = columns
+        self.frequency, self.phase = nn.Parameter(torch.zeros(n, 16)), nn.Parameter(torch.zeros(n, 16))
+        self.weight, self.bias = nn.Parameter(torch.zeros(n, 3, 16)), nn.Parameter(torch.zeros(n, 3))
+
+    def forward(self, x):
+        waves = torch.cos(2 * math.pi * x[:, self.columns, None] * self.frequency + self.phase)
+        mixed = torch.einsum("nfw,fow->nfo", waves, self.weight) + self.bias
+        return torch.cat([x, mixed.flatten(1)], 1)
+
+
+class Activation(nn.Module):
+    """The activation, or `x + slope (f(x) - x)` with a slope for each unit."""
+
+    def __init__(self, name, width, parametric):
+        super().__init__()
+        self.function = ACTIVATIONS[name]()
+        self.slope = nn.Parameter(torch.ones(width)) if parametric else None
+
+    def forward(self, x):
+        y = self.function(x)
+        return y if self.slope is None else x + self.slope * (y - x)
+
+
+class Network(nn.Module):
+    """One network, from encoded features to outputs."""
+
+    def __init__(self, shape):
+        super().__init__()
+        width = shape["inputs"] + 3 * len(shape["embedded"])
+        sizes = [width, *shape["hidden"], shape["outputs"]]
+        self.embedding = Embedding(shape["embedded"]) if shape["embedded"] else None
+        self.scale = nn.Parameter(torch.ones(width)) if shape["scaling_layer"] else None
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+        self.activations = nn.ModuleList(
+            Activation(shape["activation"], n, shape["parametric"]) for n in shape["hidden"])
+
+    def forward(self, x):
+        if self.embedding is not None:
+            x = self.embedding(x)
+        if self.scale is not None:
+            x = x * self.scale
+        for layer, activation in zip(self.layers, self.activations):
+            x = activation(layer(x))
+        return self.layers[-1](x)
+
+
+class Model(nn.Module):
+    """The networks together, with everything around them."""
+
+    def __init__(self, manifest):
+        super().__init__()
+        self.manifest = manifest
+        self.inputs, self.targets, self.members = manifest["inputs"], manifest["targets"], manifest["members"]
+        self.networks = nn.ModuleList(Network(manifest["shape"]) for _ in self.members)
+        self.domain_rows = None
+
+    def predict(self, rows, unknown_category="error"):
+        """What POST /predict answers to `rows` at the model's own confidence. A category never seen is an error, or
+        missing with `unknown_category="missing"`."""
+        values = [[read(column, row, unknown_category) for column in self.inputs] for row in rows]
+        with torch.no_grad():
+            outputs = self.outputs(values)
+            in_domain, score, stretch = self.judge(values)
+        answer = {"confidence": self.manifest["confidence"], "in_domain": in_domain.tolist(), "domain_score": score.tolist()}
+        of_rows = self.classes(outputs) if self.manifest["task"] == "classification" else self.numbers(outputs, stretch)
+        return {**of_rows, **answer}
+
+    def encode(self, values, member):
+        """The features [n, width] that a network sees of rows of values."""
+        encoder = self.members[member]["encoder"]
+        raw = [sum((spread_of(s, v) for s, v in zip(encoder["spreads"], row)), []) for row in values]
+        center, factor = (torch.tensor([s[k] for s in encoder["scalings"]], dtype=torch.float64) for k in ("center", "factor"))
+        x = (torch.tensor(raw, dtype=torch.float64).reshape(len(values), -1) - center) * factor
+        x = x.clamp(-1e9, 1e9)
+        return (x / torch.sqrt(1 + (x / 3) ** 2)).float()
+
+    def outputs(self, values):
+        """Numbers in their units, or logits: [n, outputs]."""
+        weights = [m["weight"] for m in self.members]
+        each = []
+        for index, (network, member) in enumerate(zip(self.networks, self.members)):
+            y = network(self.encode(values, index)).double()
+            if member["target_scales"]:
+                mean, std = torch.tensor(member["target_scales"], dtype=torch.float64).T
+                y = y * std + mean
+            each.append(y)
+        if len(each) == 1:
+            return each[0]
+        if self.manifest["task"] == "classification":
+            each = [y.softmax(1) for y in each]
+        together = sum(y * (w / sum(weights)) for y, w in zip(each, weights))
+        return together.clamp_min(1e-30).log() if self.manifest["task"] == "classification" else together
+
+    def numbers(self, outputs, stretch):
+        calibration = self.manifest["calibration"]
+        n = len(outputs)
+        predictions, intervals = [{} for _ in range(n)], [{} for _ in range(n)]
+        usual_of_targets = calibration.get("usual") or [None] * len(self.targets)
+        for k, target in enumerate(self.targets):
+            limit = quantile(calibration["residuals"][k], self.manifest["confidence"])
+            for row, value in enumerate(outputs[:, k].clamp(target["min"], target["max"]).tolist()):
+                predictions[row][target["name"]] = value
+                if limit is not None:
+                    width = limit * usual_error(usual_of_targets[k], value) * float(stretch[row])
+                    intervals[row][target["name"]] = {"lower_bound": value - width, "upper_bound": value + width}
+        return {"predictions": predictions, "intervals": intervals}
+
+    def classes(self, outputs):
+        calibration, target = self.manifest["calibration"], self.targets[0]
+        name, classes = target["name"], target["classes"]
+        limit = quantile(calibration["scores"], self.manifest["confidence"])
+        answer = {"predictions": [], "probabilities": [], "prediction_sets": []}
+        for p in (outputs / calibration["temperature"]).softmax(1).tolist():
+            order = sorted(range(len(classes)), key=lambda i: -p[i])
+            possible = [i for i in order if limit is None or 1 - p[i] <= limit or i == order[0]]
+            answer["predictions"].append({name: classes[order[0]]})
+            answer["probabilities"].append({name: dict(zip(classes, p))})
+            answer["prediction_sets"].append({name: [classes[i] for i in possible]})
+        return answer
+
+    def judge(self, values):
+        """Whether rows are like those of the training, their score, and how much wider their intervals are."""
+        domain, n = self.manifest["domain"], len(values)
+        excess = torch.zeros(n, len(self.inputs), dtype=torch.float64)
+        for row, of_row in enumerate(values):
+            for i, (value, limits) in enumerate(zip(of_row, domain["ranges"])):
+                if value is UNKNOWN:
+                    excess[row, i] = 1
+                elif limits and isinstance(value, float):
+                    low, high = limits
+                    width = high - low if high > low else max(abs(high), 1)
+                    excess[row, i] = max(low - value, value - high, 0) / width
+        outside, worst = excess.sum(1), excess.amax(1)
+        share, farther = torch.ones(n, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+        if domain["joint"]:
+            known = torch.tensor(domain["joint"]["distances"], dtype=torch.float64)
+            scaled = self.encode(values, 0) * torch.tensor(domain["joint"]["scales"])
+            gaps = torch.cdist(scaled.double(), self.domain_rows.double(), compute_mode="donot_use_mm_for_euclid_dist")
+            distance = gaps.topk(NEIGHBOURS, largest=False).values[:, -1]
+            nearer = (known < distance[:, None] * (1 - ROUNDING)).sum(1)
+            share = (len(known) - nearer + 1) / (len(known) + 1)
+            inside = float(known[int((1 - LEAST_SHARE) * (len(known) - 1))])
+            if inside > 0:
+                farther = (distance / inside).clamp_min(1)
+        in_domain = (worst <= MARGIN) & (share >= LEAST_SHARE)
+        return in_domain, share / (1 + outside), torch.where(in_domain, 1.0, farther * (1 + outside))
+
+
+def load(path):
+    """The model in a file of `GET /model/{model_id}?format=pt`."""
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    model = Model(json.loads(tensors.pop("manifest")))
+    model.domain_rows = tensors.pop("domain.rows", None)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def read(column, row, unknown_category):
+    """A cell as None, a float (a number, or the milliseconds of a date), a bool, the index of a level, or UNKNOWN."""
+    name, kind = column["name"], column["kind"]
+    if name not in row:
+        raise ValueError(f"the field {name!r} is missing")
+    value = row[name]
+    is_missing = value is None or (isinstance(value, float) and not math.isfinite(value))
+    if is_missing or (isinstance(value, str) and value.strip() in ["", *column["missing_tokens"]]):
+        if column["missing_share"] <= 0:
+            raise ValueError(f"{name!r} has no value, and training never saw it missing")
+        return None
+    if kind == "category":
+        text = str(value).strip() if not isinstance(value, bool) else str(value).lower()
+        if text in column["levels"]:
+            return column["levels"].index(text)
+        if unknown_category != "missing":
+            raise ValueError(f"{name!r} = {text!r} was never seen in training; known are {column['levels']}")
+        return UNKNOWN
+    if kind == "boolean":
+        if value not in (0, 1):
+            raise ValueError(f"{name!r} cannot be {value!r}; give True or False")
+        return bool(value)
+    if kind == "date" and isinstance(value, str):
+        value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+    if kind == "date" and isinstance(value, date):
+        value = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return float(round(value.timestamp() * 1000))
+    return float(value)
+
+
+def spread_of(spread, value):
+    """The raw features of one value."""
+    kind = spread["kind"]
+    missing = value is None or value is UNKNOWN
+    flag = [1.0 if missing else -1.0] if spread.get("indicator") else []
+    if kind == "number":
+        return [spread["mean"] if missing else value, *flag]
+    if kind == "binary":
+        return [0.0 if missing else 1.0 if value == 1 else -1.0]
+    if kind == "one_hot":
+        return [1.0 if not missing and value == level else 0.0 for level in range(spread["levels"])]
+    features = [0.0 if missing else (value - spread["mean_ms"]) / DAY_MS]
+    for on, period in (("daily", DAY_MS), ("weekly", 7 * DAY_MS), ("yearly", YEAR_DAYS * DAY_MS)):
+        if spread[on]:
+            angle = None if missing else 2 * math.pi * value / period
+            features += [0.0, 0.0] if missing else [math.sin(angle), math.cos(angle)]
+    return features + flag
+
+
+def quantile(scores, confidence):
+    """The score that a new row stays below with this probability; None where there are too few to say."""
+    n, known = scores["n"], scores["sorted"]
+    rank = math.ceil((n + 1) * confidence - 1e-9)
+    if not 1 <= rank <= n:
+        return None
+    return known[rank - 1] if n == len(known) else known[math.ceil((rank - 1) / (n - 1) * (len(known) - 1))]
+
+
+def usual_error(usual, answer):
+    """The usual error at the level of the answer: straight lines between points, level outside; 1 without points."""
+    if usual is None:
+        return 1.0
+    x, y = usual["answers"], usual["errors"]
+    after = sum(known < answer for known in x)
+    if after in (0, len(x)):
+        return y[min(after, len(y) - 1)]
+    t = (answer - x[after - 1]) / (x[after] - x[after - 1])
+    return y[after - 1] * (1 - t) + y[after] * t
