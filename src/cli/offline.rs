@@ -3,7 +3,11 @@
 use super::{ComputeArgs, backend, default_output, progress::Bar};
 use crate::{
     dataset::{self, Column, ReadLimits, ReadOptions, Table, Values},
-    http::predict::{answer::Answer, cells, request::Data},
+    http::predict::{
+        answer::{Answer, Extras},
+        cells,
+        request::Data,
+    },
     model::{Cell, Model, PredictOptions, UnknownCategory},
     training::{self, Compute, Event, Limits, Stop, TrainRequest},
 };
@@ -160,8 +164,8 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
         columns(&table)
     };
     let shape = data.shape();
-    let cells =
-        cells::arrange(data, model.inputs(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let cells = cells::arrange(data, model.inputs(), false, "data")
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let options = PredictOptions {
         confidence: args.confidence,
         unknown_category: UnknownCategory::Error,
@@ -171,7 +175,7 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
         Ok(predictions) => predictions,
         Err(error) => bail!("{}", cells::problem(&error, shape, model.inputs())),
     };
-    let answer = Answer::unnamed(&predictions, cells.warnings, cells.n_rows);
+    let answer = Answer::unnamed(Extras::new(&predictions, &cells.warnings, cells.n_rows, model.inputs()));
     super::print(&serde_json::to_string_pretty(&answer)?)
 }
 

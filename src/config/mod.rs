@@ -110,8 +110,12 @@ impl Settings {
     /// Checks what one value alone cannot tell, before anything is opened.
     pub fn check(mut self) -> Result<Self, ConfigError> {
         // An empty value in `.env` means "not set".
-        for text in [&mut self.storage.s3_bucket, &mut self.storage.s3_prefix, &mut self.storage.s3_endpoint]
-        {
+        for text in [
+            &mut self.storage.s3_bucket,
+            &mut self.storage.s3_prefix,
+            &mut self.storage.s3_endpoint,
+            &mut self.prediction.served_model,
+        ] {
             text.take_if(|text| text.trim().is_empty());
         }
         for secret in [

@@ -212,6 +212,9 @@ pub struct Prediction {
     /// Most rows in one request.
     #[arg(long, env = "TAQICFD_MAX_BATCH_ROWS", default_value_t = 100_000, value_name = "N")]
     pub max_batch_rows: usize,
+    /// The model that answers `/invocations`: `NAME`, `NAME/VERSION` or `NAME@ALIAS`; the only name that exists if absent.
+    #[arg(long, env = "TAQICFD_SERVED_MODEL", value_name = "MODEL")]
+    pub served_model: Option<String>,
     /// Memory for models that are kept ready.
     #[arg(long, env = "TAQICFD_MODEL_CACHE", default_value_t = Size(256 << 20), value_name = "SIZE")]
     pub model_cache: Size,

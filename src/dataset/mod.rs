@@ -42,6 +42,7 @@ mod number_format;
 mod ole2;
 mod options;
 pub mod parquet;
+pub mod plain_csv;
 mod preview;
 mod profile;
 mod reading;

@@ -304,6 +304,11 @@ impl Problem {
     pub fn slug(&self) -> Slug {
         self.slug
     }
+
+    /// What is wrong here, and how to mend it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl std::fmt::Display for Problem {
@@ -343,12 +348,20 @@ impl Problem {
             errors: &self.errors,
         };
         let body = serde_json::to_vec(&document).expect("text and numbers always serialise");
+        let status = self.slug.status();
+        self.respond(status, "application/problem+json", body)
+    }
+
+    /// The answer as `document`, in the words of another protocol; the headers stay.
+    pub fn into_json_response(self, status: StatusCode, document: &serde_json::Value) -> Response {
+        self.respond(status, "application/json", document.to_string().into_bytes())
+    }
+
+    fn respond(self, status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.slug.status();
+        *response.status_mut() = status;
         *response.headers_mut() = self.headers;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         response
     }

@@ -1,10 +1,13 @@
 //! Operations: is it alive, can it work, what does it count, which version is it.
 
-use super::{error::Problem, extract::Json};
+use super::{
+    error::{Problem, Slug},
+    extract::{Json, accepts},
+};
 use crate::app::App;
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -60,6 +63,18 @@ pub struct Readiness {
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Not now")))]
 pub async fn show_readiness(State(app): State<App>) -> Response {
+    let body = readiness(&app).await;
+    let ready = body.ready;
+    let mut response = Json(body).into_response();
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Asks every part.
+pub async fn readiness(app: &App) -> Readiness {
     let stopping = app.shutdown().is_cancelled();
     let (database, storage) = tokio::join!(
         async {
@@ -73,14 +88,22 @@ pub async fn show_readiness(State(app): State<App>) -> Response {
     let disk = app.check_disk().map_err(|error| error.to_string());
     let ready = !stopping && database.is_ok() && storage.is_ok() && disk.is_ok();
     let text = |outcome: Result<(), String>| outcome.map_or_else(|error| error, |()| "ok".to_owned());
-    let body =
-        Readiness { ready, database: text(database), storage: text(storage), disk: text(disk), stopping };
-    let mut response = Json(body).into_response();
-    if !ready {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    Readiness { ready, database: text(database), storage: text(storage), disk: text(disk), stopping }
+}
+
+impl Readiness {
+    /// Whether all parts are well.
+    pub fn is_ready(&self) -> bool {
+        self.ready
     }
-    response
+}
+
+/// For probes that have to know before the server is gone.
+pub fn refuse_when_stopping(app: &App) -> Result<(), Problem> {
+    if app.shutdown().is_cancelled() {
+        return Err(Problem::new(Slug::NotReady, "the server is shutting down").closing());
+    }
+    Ok(())
 }
 
 /// Figures for Prometheus
@@ -112,12 +135,23 @@ pub struct Version {
 }
 
 /// The version of the program
-#[utoipa::path(get, path = "/version", tag = "operations", responses((status = 200, body = Version)))]
-pub async fn show_version(State(app): State<App>) -> Result<Json<Version>, Problem> {
-    Ok(Json(Version {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        backend: format!("{:?}", app.settings().training.backend).to_lowercase(),
-        database: app.db().map_or("opening", crate::storage::Db::engine),
-    }))
+///
+/// JSON, or the version alone for those who accept `text/plain` only, as `MLflow`'s servers answer.
+#[utoipa::path(get, path = "/version", tag = "operations",
+    responses((status = 200, content((Version = "application/json"), (String = "text/plain", example = "0.1.0")))))]
+pub async fn show_version(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+    if accepts(&headers, "application/json") {
+        let version = Version {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            backend: format!("{:?}", app.settings().training.backend).to_lowercase(),
+            database: app.db().map_or("opening", crate::storage::Db::engine),
+        };
+        return Ok(Json(version).into_response());
+    }
+    if accepts(&headers, "text/plain") {
+        return Ok(([(header::CONTENT_TYPE, PLAIN)], env!("CARGO_PKG_VERSION")).into_response());
+    }
+    Err(Problem::new(Slug::NotAcceptable, "this route answers with application/json or text/plain"))
 }

@@ -22,6 +22,7 @@ pub mod observe;
 pub mod openapi;
 pub mod page;
 pub mod predict;
+pub mod protocols;
 pub mod read_options;
 pub mod receive;
 pub mod schema;
@@ -69,6 +70,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(trainings::routes())
         .merge(events::routes())
         .merge(health::routes())
+        .merge(protocols::routes())
         .split_for_parts();
     openapi::complete(&mut document);
     (routes, document)

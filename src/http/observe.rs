@@ -4,6 +4,7 @@
 use super::{
     error::{Problem, Slug},
     extract::accepts,
+    protocols::Dialect,
 };
 use crate::{app::App, telemetry};
 use axum::{
@@ -50,7 +51,10 @@ enum Treatment {
 
 fn treatment(path: Option<&str>) -> Treatment {
     match path {
-        Some("/healthz" | "/readyz" | "/metrics" | "/version") => Treatment::Health,
+        Some(
+            "/healthz" | "/readyz" | "/metrics" | "/version" | "/ping" | "/health" | "/v2/health/live"
+            | "/v2/health/ready",
+        ) => Treatment::Health,
         Some("/train" | "/trainings/{training_id}") => Treatment::Waiting,
         Some("/upload" | "/datasets/{dataset_id}/reread") => Treatment::Upload,
         _ => Treatment::Ordinary,
@@ -65,6 +69,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let treatment = treatment(path.as_ref().map(MatchedPath::as_str));
+    let dialect = Dialect::of(request.uri().path());
     let _active = app.request_begins(treatment != Treatment::Health);
 
     let mut response = match refuse_early(&app, &request, treatment) {
@@ -72,7 +77,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         Ok(_permit) => run(&app, request, next, treatment).await,
     };
 
-    response = finish(response, &request_id);
+    response = finish(response, &request_id, dialect);
     if app.shutdown().is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -92,7 +97,7 @@ fn answers_json(path: Option<&str>) -> bool {
     path.is_some_and(|path| {
         let other = path.ends_with("/file") || path.ends_with("/{training_id}/events");
         !other
-            && !["/", "/metrics", "/model/{model_id}"].contains(&path)
+            && !["/", "/metrics", "/version", "/ping", "/health", "/model/{model_id}"].contains(&path)
             && !path.starts_with("/docs")
             && !path.starts_with("/problems")
     })
@@ -155,14 +160,17 @@ async fn run(app: &App, request: Request, next: Next, treatment: Treatment) -> R
     }
 }
 
-/// Writes the problem, if it is one, and the headers that every answer has.
-fn finish(mut response: Response, request_id: &HeaderValue) -> Response {
-    let id = request_id.to_str().ok();
+/// Writes the problem, if it is one, in the words of the route's protocol, and the headers that every answer has.
+fn finish(mut response: Response, request_id: &HeaderValue, dialect: Option<Dialect>) -> Response {
+    let write = |problem: Problem| match dialect {
+        Some(dialect) => dialect.refusal(problem),
+        None => problem.into_response_for(request_id.to_str().ok()),
+    };
     if let Some(problem) = response.extensions_mut().remove::<Box<Problem>>() {
-        response = problem.into_response_for(id);
+        response = write(*problem);
     } else if response.status().is_client_error() || response.status().is_server_error() {
         if !response.headers().contains_key(header::CONTENT_TYPE) || is_plain_text(response.headers()) {
-            response = generic(&response, id);
+            response = generic(&response, write);
         }
     }
     let headers = response.headers_mut();
@@ -176,7 +184,7 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
 }
 
 /// What axum itself refuses: unknown methods, mostly.
-fn generic(response: &Response, request_id: Option<&str>) -> Response {
+fn generic(response: &Response, write: impl FnOnce(Problem) -> Response) -> Response {
     let allow = response.headers().get(header::ALLOW).cloned();
     let problem = match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Problem::new(
@@ -193,7 +201,7 @@ fn generic(response: &Response, request_id: Option<&str>) -> Response {
         status if status.is_client_error() => Problem::new(Slug::BadRequest, "the request cannot be read"),
         status => Problem::internal(format!("answer {status} without an explanation")),
     };
-    let mut response = problem.into_response_for(request_id);
+    let mut response = write(problem);
     if let Some(allow) = allow {
         response.headers_mut().insert(header::ALLOW, allow);
     }

@@ -1,6 +1,9 @@
 //! The OpenAPI 3.1 document, made from the handlers themselves, and the page to try them.
 
-use super::error::{Kind, Slug};
+use super::{
+    error::{Kind, Slug},
+    protocols::{Dialect, InferenceError, MlflowError},
+};
 use crate::app::App;
 use axum::{
     Router,
@@ -14,7 +17,7 @@ use utoipa::{
     OpenApi, ToSchema,
     openapi::{
         Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response,
-        ResponseBuilder, path::Operation,
+        ResponseBuilder, content::ContentBuilder, path::Operation,
     },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -56,9 +59,12 @@ pub struct ProblemSchema {
         (name = "trainings", description = "Networks being trained"),
         (name = "predictions", description = "Asking a network"),
         (name = "models", description = "Networks that were trained"),
-        (name = "operations", description = "Running the server")
+        (name = "operations", description = "Running the server"),
+        (name = "open inference", description = "The protocol of KServe, Triton and MLServer"),
+        (name = "mlflow", description = "The scoring protocol of MLflow and SageMaker"),
+        (name = "tensorflow", description = "The protocol of TensorFlow Serving, and version 1 of KServe's")
     ),
-    components(schemas(ProblemSchema))
+    components(schemas(ProblemSchema, InferenceError, MlflowError))
 )]
 struct Base;
 
@@ -108,6 +114,12 @@ const READING: &[Slug] = &[
     Slug::StorageUnavailable,
     Slug::InsufficientStorage,
 ];
+/// Problems of finding a model and reading its file.
+const LOADING: &[Slug] =
+    &[Slug::ModelNotFound, Slug::ModelFormatTooNew, Slug::ModelCorrupt, Slug::StorageUnavailable];
+/// Problems of asking a model.
+const ASKING: &[Slug] =
+    &[Slug::BatchTooLarge, Slug::MissingField, Slug::WrongType, Slug::UnknownCategory, Slug::UnknownField];
 /// Problems of single operations, by their ids.
 const BY_OPERATION: &[(&str, &[Slug])] = &[
     ("create_dataset", READING),
@@ -156,21 +168,38 @@ const BY_OPERATION: &[(&str, &[Slug])] = &[
     ("list_logs", &[Slug::TrainingNotFound, Slug::InvalidParameter]),
     ("cancel_training", &[Slug::TrainingNotFound, Slug::JobAlreadyFinished]),
     ("follow_training", &[Slug::TrainingNotFound]),
-    (
-        "create_prediction",
-        &[
-            Slug::ModelNotFound,
-            Slug::ModelNotReady,
-            Slug::ModelFormatTooNew,
-            Slug::BatchTooLarge,
-            Slug::MissingField,
-            Slug::WrongType,
-            Slug::UnknownCategory,
-            Slug::UnknownField,
-            Slug::ModelCorrupt,
-            Slug::StorageUnavailable,
-        ],
-    ),
+    ("create_prediction", &[Slug::ModelNotReady]),
+    ("create_prediction", LOADING),
+    ("create_prediction", ASKING),
+    ("invoke_served_model", LOADING),
+    ("invoke_served_model", ASKING),
+    ("invoke_served_model", &[Slug::MalformedCsv, Slug::UnsupportedEncoding, Slug::EmptyFile]),
+    ("ping_served_model", LOADING),
+    ("show_served_health", LOADING),
+    ("infer_v2_model", LOADING),
+    ("infer_v2_model", ASKING),
+    ("infer_v2_version", LOADING),
+    ("infer_v2_version", ASKING),
+    ("show_v2_model", LOADING),
+    ("show_v2_version", LOADING),
+    ("show_v2_model_readiness", &[Slug::ModelNotFound]),
+    ("show_v2_version_readiness", &[Slug::ModelNotFound]),
+    ("describe_v2_model", LOADING),
+    ("describe_v2_version", LOADING),
+    ("load_v2_model", LOADING),
+    ("unload_v2_model", &[Slug::ModelNotFound]),
+    ("predict_v1_model", LOADING),
+    ("predict_v1_model", ASKING),
+    ("predict_v1_version", LOADING),
+    ("predict_v1_version", ASKING),
+    ("predict_v1_label", LOADING),
+    ("predict_v1_label", ASKING),
+    ("show_v1_model", &[Slug::ModelNotFound]),
+    ("show_v1_version", &[Slug::ModelNotFound]),
+    ("show_v1_label", &[Slug::ModelNotFound]),
+    ("show_v1_metadata", LOADING),
+    ("show_v1_version_metadata", LOADING),
+    ("show_v1_label_metadata", LOADING),
     ("list_models", &[Slug::InvalidParameter]),
     ("show_model", &[Slug::ModelNotFound]),
     ("update_model", &[Slug::ModelNotFound, Slug::NameInUse, Slug::PreconditionFailed]),
@@ -196,19 +225,17 @@ pub fn complete(document: &mut Document) {
         add_problems(document, operation_id, slugs);
     }
     for (path, item) in &mut document.paths.paths {
-        let common =
-            if path.starts_with("/healthz") || path.starts_with("/metrics") || path.starts_with("/version") {
-                &[Slug::HeadersTooLarge, Slug::Internal][..]
-            } else {
-                EVERYWHERE
-            };
+        let dialect = Dialect::of(path);
+        let is_probe =
+            ["/healthz", "/metrics", "/version", "/v2/health/"].iter().any(|p| path.starts_with(p));
+        let common = if is_probe { &[Slug::HeadersTooLarge, Slug::Internal][..] } else { EVERYWHERE };
         for operation in operations(item) {
             let takes_json = operation.request_body.as_ref().is_some_and(|body| match body {
                 RefOr::T(body) => body.content.contains_key("application/json"),
                 RefOr::Ref(_) => false,
             });
             for slug in common.iter().chain(if takes_json { JSON_BODY } else { &[] }) {
-                add(operation, *slug);
+                add(operation, *slug, dialect);
             }
         }
     }
@@ -221,39 +248,48 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 /// Adds `slugs` to the problems of the operation called `operation_id`.
 fn add_problems(document: &mut Document, operation_id: &str, slugs: &[Slug]) {
     let mut found = false;
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
+        let dialect = Dialect::of(path);
         for operation in
             operations(item).filter(|operation| operation.operation_id.as_deref() == Some(operation_id))
         {
             found = true;
             for slug in slugs {
-                add(operation, *slug);
+                add(operation, *slug, dialect);
             }
         }
     }
     debug_assert!(found, "no operation is called {operation_id}");
 }
 
-fn add(operation: &mut Operation, slug: Slug) {
-    let Kind { slug, status, title, .. } = slug.kind();
-    let line = format!("`{slug}`: {title}");
+fn add(operation: &mut Operation, slug: Slug, dialect: Option<Dialect>) {
+    let Kind { slug: name, title, .. } = slug.kind();
+    let status = dialect.map_or(slug.kind().status, |dialect| dialect.status(slug));
+    let line = format!("`{name}`: {title}");
     let entry = operation
         .responses
         .responses
         .entry(status.to_string())
         .or_insert_with(|| RefOr::T(problem_response()));
     let RefOr::T(response) = entry else { return };
-    if response.description.contains(&format!("`{slug}`")) {
+    if response.description.contains(&format!("`{name}`")) {
         return;
     }
     if !response.description.is_empty() {
         response.description.push_str("\n\n");
     }
     response.description.push_str(&line);
-    response
-        .content
-        .entry("application/problem+json".into())
-        .or_insert_with(|| RefOr::T(problem_content(*status, slug, title)));
+    match dialect {
+        // A probe may answer 503 with a body of its own, which the document then names already.
+        Some(dialect) => {
+            let content = || RefOr::T(dialect_content(dialect, slug));
+            response.content.entry("application/json".into()).or_insert_with(content);
+        }
+        None => {
+            let content = || RefOr::T(problem_content(status, name, title));
+            response.content.entry("application/problem+json".into()).or_insert_with(content);
+        }
+    }
     if matches!(status, 429 | 503) {
         let seconds = HeaderBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::Integer)))
@@ -272,10 +308,15 @@ fn problem_content(status: u16, slug: &str, title: &str) -> Content {
         "type": format!("/problems/{slug}"), "title": title, "status": status,
         "detail": "what is wrong here, and how to mend it", "request_id": "0191e0c4-7a6b-7c3d-8e9f-0a1b2c3d4e5f",
     });
-    utoipa::openapi::content::ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .example(Some(example))
-        .build()
+    content("Problem", example)
+}
+
+fn dialect_content(dialect: Dialect, slug: Slug) -> Content {
+    content(dialect.error_schema(), dialect.error_body(slug, "what is wrong here, and how to mend it"))
+}
+
+fn content(schema: &str, example: serde_json::Value) -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example)).build()
 }
 
 /// `/openapi.json` and `/docs`.

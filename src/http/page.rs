@@ -18,6 +18,9 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/upload", "send a spreadsheet"),
     ("POST", "/train", "train a network on it"),
     ("POST", "/predict", "ask the network"),
+    ("POST", "/v2/models/{model}/infer", "ask it as KServe, Triton and MLServer are asked"),
+    ("POST", "/invocations", "ask it as MLflow and SageMaker are asked"),
+    ("POST", "/v1/models/{model}:predict", "ask it as TensorFlow Serving is asked"),
     ("GET", "/models", "list the networks"),
     ("GET", "/model/{model_id}", "download one"),
     ("GET", "/datasets", "list the datasets"),
@@ -41,8 +44,9 @@ pub async fn show_index(headers: HeaderMap) -> Response {
             .iter()
             .map(|(method, path, summary)| serde_json::json!({"method": method, "path": path, "summary": summary}))
             .collect();
-        let body =
-            serde_json::json!({"name": "taqicfd", "version": env!("CARGO_PKG_VERSION"), "routes": routes});
+        // Clients of KServe's version 1 look here for "alive".
+        let body = serde_json::json!({"name": "taqicfd", "status": "alive", "version": env!("CARGO_PKG_VERSION"),
+            "routes": routes});
         return super::extract::Json(body).into_response();
     }
     let mut rows = String::new();

@@ -18,6 +18,7 @@ mod http_upload;
 mod jobs;
 mod postgres;
 mod process;
+mod protocols;
 mod reading;
 mod readme;
 mod storage_support;

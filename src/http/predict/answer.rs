@@ -1,5 +1,6 @@
 //! The answer of `POST /predict`, written row by row straight from the model's columns.
 
+use super::Answered;
 use crate::{
     id::ModelId,
     model::{Input, Predictions, RowWarning, TargetPrediction},
@@ -12,12 +13,41 @@ use serde::{
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-/// The answer.
+/// The answer of `POST /predict`.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a> {
     #[serde(flatten)]
     model: Option<ModelRef<'a>>,
     predictions: Rows<'a, Predicted>,
+    #[serde(flatten)]
+    extras: Extras<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelRef<'a> {
+    model_id: ModelId,
+    model_name: &'a str,
+    version: i64,
+}
+
+impl<'a> Answer<'a> {
+    /// The answer of a stored model.
+    pub fn new(record: &'a ModelRecord, extras: Extras<'a>) -> Self {
+        let model =
+            ModelRef { model_id: record.model_id, model_name: &record.model_name, version: record.version };
+        Self { model: Some(model), ..Self::unnamed(extras) }
+    }
+
+    /// The answer of a model from a file, which has no name.
+    pub fn unnamed(extras: Extras<'a>) -> Self {
+        Self { model: None, predictions: Rows::new(extras.targets, extras.n_rows), extras }
+    }
+}
+
+/// Everything that is said about the predictions beside their values; the same in every protocol that has room for
+/// fields of its own.
+#[derive(Debug, Serialize)]
+pub struct Extras<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     intervals: Option<Rows<'a, Interval>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,62 +61,54 @@ pub struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sensitivities: Option<Vec<Value>>,
     #[serde(skip)]
-    source: &'a Predictions,
-}
-
-#[derive(Debug, Serialize)]
-struct ModelRef<'a> {
-    model_id: ModelId,
-    model_name: &'a str,
-    version: i64,
+    targets: &'a [TargetPrediction],
+    #[serde(skip)]
+    n_rows: usize,
 }
 
 #[derive(Debug, Serialize)]
 struct RowWarningView<'a> {
     row: usize,
-    column: std::borrow::Cow<'a, str>,
+    column: &'a str,
     code: &'a str,
-    message: std::borrow::Cow<'a, str>,
+    message: &'a str,
 }
 
-impl<'a> Answer<'a> {
-    /// The answer of a stored model.
-    pub fn new(
-        record: &'a ModelRecord,
-        predictions: &'a Predictions,
-        own: Vec<RowWarning>,
-        n_rows: usize,
-    ) -> Self {
-        let model =
-            ModelRef { model_id: record.model_id, model_name: &record.model_name, version: record.version };
-        Self { model: Some(model), ..Self::unnamed(predictions, own, n_rows) }
+impl Answered {
+    /// What there is to say beside the values; `inputs` are those of the model.
+    pub fn extras(&self, inputs: &[Input]) -> Extras<'_> {
+        Extras::new(&self.predictions, &self.warnings, self.n_rows, inputs)
     }
 
-    /// The answer of a model from a file, which has no name.
-    pub fn unnamed(predictions: &'a Predictions, own: Vec<RowWarning>, n_rows: usize) -> Self {
+    /// The texts of all warnings, one per row; empty where there is none.
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages = vec![String::new(); self.n_rows];
+        for RowWarningView { row, message, .. } in self.extras(&[]).warnings {
+            if let Some(text) = messages.get_mut(row) {
+                text.push_str(if text.is_empty() { "" } else { "; " });
+                text.push_str(message);
+            }
+        }
+        messages
+    }
+}
+
+impl<'a> Extras<'a> {
+    /// `own` are the warnings about the request itself; `inputs` name the sensitivities, where they were asked for.
+    pub fn new(predictions: &'a Predictions, own: &'a [RowWarning], n_rows: usize, inputs: &[Input]) -> Self {
         let targets = predictions.targets.as_slice();
         let classes = targets.iter().any(|target| matches!(target, TargetPrediction::Class { .. }));
         let bounds =
             targets.iter().any(|target| matches!(target, TargetPrediction::Number { bounds: Some(_), .. }));
-        let mut warnings: Vec<RowWarningView> = own
-            .into_iter()
-            .map(|RowWarning { row, column, code, message }| RowWarningView {
-                row,
-                column: column.into(),
-                code,
-                message: message.into(),
-            })
-            .collect();
-        warnings.extend(predictions.warnings.iter().map(|warning| RowWarningView {
+        let view = |warning: &'a RowWarning| RowWarningView {
             row: warning.row,
-            column: warning.column.as_str().into(),
+            column: &warning.column,
             code: warning.code,
-            message: warning.message.as_str().into(),
-        }));
+            message: &warning.message,
+        };
+        let mut warnings: Vec<RowWarningView> = own.iter().chain(&predictions.warnings).map(view).collect();
         warnings.extend(not_finite(targets));
         Self {
-            model: None,
-            predictions: Rows::new(targets, n_rows),
             intervals: bounds.then(|| Rows::new(targets, n_rows)),
             probabilities: classes.then(|| Rows::new(targets, n_rows)),
             prediction_sets: classes.then(|| Rows::new(targets, n_rows)),
@@ -94,31 +116,30 @@ impl<'a> Answer<'a> {
             in_domain: &predictions.in_domain,
             domain_score: &predictions.domain_score,
             warnings,
-            sensitivities: None,
-            source: predictions,
+            sensitivities: sensitivities(predictions, inputs),
+            targets,
+            n_rows,
         }
     }
+}
 
-    /// Adds the sensitivities, where they were asked for, under the names of `inputs`.
-    #[must_use]
-    pub fn with_inputs(mut self, inputs: &[Input]) -> Self {
-        let Predictions { targets, sensitivities, .. } = self.source;
-        let per_row = targets.len() * inputs.len();
-        self.sensitivities = sensitivities.as_ref().map(|all| {
-            let row = |own: &[f64]| -> Value {
-                let of_targets = targets.iter().zip(own.chunks_exact(inputs.len()));
-                let fields = of_targets.map(|(target, own)| {
-                    let known = inputs.iter().zip(own).filter(|(_, value)| value.is_finite());
-                    let of_inputs: Map<String, Value> =
-                        known.map(|(input, value)| (input.name.clone(), json!(value))).collect();
-                    (target.name().to_owned(), Value::Object(of_inputs))
-                });
-                Value::Object(fields.collect())
-            };
-            all.chunks_exact(per_row.max(1)).map(row).collect()
-        });
-        self
-    }
+/// Per row, target to input to the change per unit, where they were asked for.
+fn sensitivities(predictions: &Predictions, inputs: &[Input]) -> Option<Vec<Value>> {
+    let Predictions { targets, sensitivities, .. } = predictions;
+    let per_row = targets.len() * inputs.len();
+    sensitivities.as_ref().map(|all| {
+        let row = |own: &[f64]| -> Value {
+            let of_targets = targets.iter().zip(own.chunks_exact(inputs.len().max(1)));
+            let fields = of_targets.map(|(target, own)| {
+                let known = inputs.iter().zip(own).filter(|(_, value)| value.is_finite());
+                let of_inputs: Map<String, Value> =
+                    known.map(|(input, value)| (input.name.clone(), json!(value))).collect();
+                (target.name().to_owned(), Value::Object(of_inputs))
+            });
+            Value::Object(fields.collect())
+        };
+        all.chunks_exact(per_row.max(1)).map(row).collect()
+    })
 }
 
 /// JSON has no NaN: such a value is written as null, and this says so.
@@ -129,9 +150,9 @@ fn not_finite(targets: &[TargetPrediction]) -> Vec<RowWarningView<'_>> {
         for (row, _) in values.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
             warnings.push(RowWarningView {
                 row,
-                column: name.as_str().into(),
+                column: name,
                 code: "not-finite",
-                message: "the prediction is not a finite number".into(),
+                message: "the prediction is not a finite number",
             });
         }
     }

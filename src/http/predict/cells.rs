@@ -52,12 +52,17 @@ impl Data<'_> {
     }
 }
 
-/// Sorts the values of a request into the order of `inputs`.
-pub fn arrange<'a>(data: Data<'a>, inputs: &[Input], strict: bool) -> Result<Cells<'a>, Problem> {
+/// Sorts the values of the request's `field` into the order of `inputs`.
+pub fn arrange<'a>(
+    data: Data<'a>,
+    inputs: &[Input],
+    strict: bool,
+    field: &str,
+) -> Result<Cells<'a>, Problem> {
     match data {
-        Data::Rows(rows) => arrange_rows(rows, inputs, strict),
-        Data::Columns(columns) => arrange_columns(columns, inputs, strict),
-        Data::Matrix(rows) => arrange_matrix(rows, inputs),
+        Data::Rows(rows) => arrange_rows(rows, inputs, strict, field),
+        Data::Columns(columns) => arrange_columns(columns, inputs, strict, field),
+        Data::Matrix(rows) => arrange_matrix(rows, inputs, field),
     }
 }
 
@@ -65,6 +70,7 @@ fn arrange_rows<'a>(
     rows: Vec<super::request::Record<'a>>,
     inputs: &[Input],
     strict: bool,
+    field: &str,
 ) -> Result<Cells<'a>, Problem> {
     // Made only for the first field that is not where it is expected.
     let mut positions: Option<HashMap<&str, usize>> = None;
@@ -88,7 +94,7 @@ fn arrange_rows<'a>(
             }
         }
     }
-    let warnings = judge_unknown(unknown, inputs, strict, Shape::Rows)?;
+    let warnings = judge_unknown(unknown, inputs, strict, Shape::Rows, field)?;
     Ok(Cells { cells, n_rows, warnings })
 }
 
@@ -96,19 +102,22 @@ fn arrange_columns<'a>(
     columns: Vec<(Cow<'a, str>, Vec<Cell<'a>>)>,
     inputs: &[Input],
     strict: bool,
+    field: &str,
 ) -> Result<Cells<'a>, Problem> {
     let n_rows = columns.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
     let uneven: Vec<ErrorItem> = columns
         .iter()
         .filter(|(_, values)| values.len() != n_rows)
         .map(|(name, values)| ErrorItem {
-            pointer: Some(pointer(&["data", name])),
+            pointer: Some(pointer(&[field, name])),
             message: format!("has {} values, the longest column has {n_rows}", values.len()),
             ..ErrorItem::default()
         })
         .collect();
     if let Some(first) = uneven.first() {
-        let detail = format!("the columns of `data` have different lengths: {}", first.message);
+        let name = columns.iter().find(|(_, values)| values.len() != n_rows).map_or("", |(name, _)| name);
+        let detail =
+            format!("the columns of `{field}` have different lengths: `{}` {}", shorten(name), first.message);
         return Err(Problem::new(Slug::InvalidParameter, detail).with_errors(uneven));
     }
     let mut cells = vec![Cell::Absent; n_rows * inputs.len()];
@@ -122,16 +131,16 @@ fn arrange_columns<'a>(
             cells[row * inputs.len() + position] = cell;
         }
     }
-    let warnings = judge_unknown(unknown, inputs, strict, Shape::Columns)?;
+    let warnings = judge_unknown(unknown, inputs, strict, Shape::Columns, field)?;
     Ok(Cells { cells, n_rows, warnings })
 }
 
-fn arrange_matrix<'a>(rows: Vec<Vec<Cell<'a>>>, inputs: &[Input]) -> Result<Cells<'a>, Problem> {
+fn arrange_matrix<'a>(rows: Vec<Vec<Cell<'a>>>, inputs: &[Input], field: &str) -> Result<Cells<'a>, Problem> {
     let n_rows = rows.len();
     if let Some((row, values)) = rows.iter().enumerate().find(|(_, values)| values.len() != inputs.len()) {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         return Err(Problem::invalid(
-            &format!("/data/{row}"),
+            &format!("/{field}/{row}"),
             format!("has {} values; the model takes {}: {}", values.len(), inputs.len(), names.join(", ")),
         ));
     }
@@ -143,6 +152,7 @@ fn judge_unknown(
     inputs: &[Input],
     strict: bool,
     shape: Shape,
+    field: &str,
 ) -> Result<Vec<RowWarning>, Problem> {
     if !strict {
         // One warning per field is enough, at the first row that has it.
@@ -168,14 +178,15 @@ fn judge_unknown(
         .iter()
         .map(|(row, column)| ErrorItem {
             pointer: Some(match shape {
-                Shape::Columns => pointer(&["data", column]),
-                Shape::Rows | Shape::Matrix => pointer(&["data", &row.to_string(), column]),
+                Shape::Columns => pointer(&[field, column]),
+                Shape::Rows | Shape::Matrix => pointer(&[field, &row.to_string(), column]),
             }),
             message: format!("the model has no input `{}`", shorten(column)),
             ..ErrorItem::default()
         })
         .collect();
-    let detail = format!("the model takes only {}", known.join(", "));
+    let detail =
+        format!("the model has no input `{}`; it takes only {}", shorten(&unknown[0].1), known.join(", "));
     Err(Problem::new(Slug::UnknownField, detail).with_errors(errors))
 }
 
@@ -251,7 +262,8 @@ mod tests {
 
     #[test]
     fn fields_go_to_their_place_in_whatever_order_they_come() {
-        let cells = arrange(rows(&[&["a", "b"], &["b", "a"], &["b"]]), &inputs(&["a", "b"]), true).unwrap();
+        let cells =
+            arrange(rows(&[&["a", "b"], &["b", "a"], &["b"]]), &inputs(&["a", "b"]), true, "data").unwrap();
         let number = Cell::Number;
         let expected = [number(0.0), number(1.0), number(1.0), number(0.0), Cell::Absent, number(0.0)];
         assert_eq!((cells.cells.as_slice(), cells.n_rows), (&expected[..], 3));
@@ -260,9 +272,9 @@ mod tests {
     #[test]
     fn fields_that_the_model_lacks_are_told_once_or_refused() {
         let inputs = inputs(&["a"]);
-        let cells = arrange(rows(&[&["a", "x"], &["a", "x"]]), &inputs, false).unwrap();
+        let cells = arrange(rows(&[&["a", "x"], &["a", "x"]]), &inputs, false, "data").unwrap();
         assert_eq!(cells.warnings.len(), 1);
-        let problem = arrange(rows(&[&["a", "x/y"]]), &inputs, true).unwrap_err();
+        let problem = arrange(rows(&[&["a", "x/y"]]), &inputs, true, "data").unwrap_err();
         assert_eq!(problem.slug(), Slug::UnknownField);
         assert!(format!("{problem:?}").contains("/data/0/x~1y"));
     }
@@ -272,8 +284,8 @@ mod tests {
         let inputs = inputs(&["a", "b"]);
         let columns =
             Data::Columns(vec![("a".into(), vec![Cell::Missing; 2]), ("b".into(), vec![Cell::Missing])]);
-        assert_eq!(arrange(columns, &inputs, false).unwrap_err().slug(), Slug::InvalidParameter);
+        assert_eq!(arrange(columns, &inputs, false, "data").unwrap_err().slug(), Slug::InvalidParameter);
         let matrix = Data::Matrix(vec![vec![Cell::Missing; 2], vec![Cell::Missing; 3]]);
-        assert!(format!("{:?}", arrange(matrix, &inputs, false).unwrap_err()).contains("/data/1"));
+        assert!(format!("{:?}", arrange(matrix, &inputs, false, "data").unwrap_err()).contains("/data/1"));
     }
 }

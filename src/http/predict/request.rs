@@ -9,7 +9,7 @@ use crate::{
 };
 use serde::{
     Deserialize,
-    de::{self, Deserializer, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 use std::{borrow::Cow, fmt};
 
@@ -53,35 +53,63 @@ pub type Record<'de> = Vec<(Cow<'de, str>, Cell<'de>)>;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DataVisitor)
+        Reader { field: "data", flatten: false }.deserialize(deserializer)
     }
 }
 
-struct DataVisitor;
+/// How data are read from a field of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// The name of the field; for messages.
+    pub field: &'static str,
+    /// Whether a list of one value counts as that value, and a value in the place of a row as a row of one: what
+    /// array libraries write for columns of shape `[n, 1]` and `[n]`.
+    pub flatten: bool,
+}
 
-impl<'de> Visitor<'de> for DataVisitor {
+impl<'de> DeserializeSeed<'de> for Reader {
+    type Value = Data<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader {
     type Value = Data<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the field `data` to be rows [{\"a\": 1}], columns {\"a\": [1]} or a matrix [[1]]")
+        write!(
+            f,
+            "the field `{}` to be rows [{{\"a\": 1}}], columns {{\"a\": [1]}} or a matrix [[1]]",
+            self.field
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Data<'de>, A::Error> {
-        let Some(first) = items.next_element::<Item>()? else { return Ok(Data::Rows(Vec::new())) };
+        let Some(first) = items.next_element_seed(ItemSeed(self))? else { return Ok(Data::Rows(Vec::new())) };
         match first {
             Item::Object(record) => {
                 let mut rows = vec![record];
-                while let Some(item) = items.next_element::<Item>()? {
-                    let Item::Object(record) = item else { return Err(mixed()) };
+                while let Some(item) = items.next_element_seed(ItemSeed(self))? {
+                    let Item::Object(record) = item else { return Err(self.mixed()) };
                     rows.push(record);
                 }
                 Ok(Data::Rows(rows))
             }
             Item::List(row) => {
                 let mut rows = vec![row];
-                while let Some(item) = items.next_element::<Item>()? {
-                    let Item::List(row) = item else { return Err(mixed()) };
+                while let Some(item) = items.next_element_seed(ItemSeed(self))? {
+                    let Item::List(row) = item else { return Err(self.mixed()) };
                     rows.push(row);
+                }
+                Ok(Data::Matrix(rows))
+            }
+            Item::Value(cell) => {
+                let mut rows = vec![vec![cell]];
+                while let Some(item) = items.next_element_seed(ItemSeed(self))? {
+                    let Item::Value(cell) = item else { return Err(self.mixed()) };
+                    rows.push(vec![cell]);
                 }
                 Ok(Data::Matrix(rows))
             }
@@ -91,13 +119,14 @@ impl<'de> Visitor<'de> for DataVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Data<'de>, A::Error> {
         let mut columns = Vec::new();
         while let Some(Key(name)) = entries.next_key()? {
-            match entries.next_value::<Item>() {
+            match entries.next_value_seed(ItemSeed(self)) {
                 Ok(Item::List(values)) => columns.push((name, values)),
-                Ok(Item::Object(_)) | Err(_) => {
-                    return Err(de::Error::custom(
-                        "the field `data` is an object, so each of its values must be a list, one value per row; \
-                         put a single row into a list: [{...}]",
-                    ));
+                Ok(Item::Object(_) | Item::Value(_)) | Err(_) => {
+                    return Err(de::Error::custom(format!(
+                        "the field `{}` is an object, so each of its values must be a list, one value per row; \
+                         put a single row into a list: [{{...}}]",
+                        self.field
+                    )));
                 }
             }
         }
@@ -105,97 +134,150 @@ impl<'de> Visitor<'de> for DataVisitor {
     }
 }
 
-fn mixed<E: de::Error>() -> E {
-    E::custom("the field `data` mixes objects and lists; send all rows as objects, or all as lists")
-}
-
-/// A row of either kind.
-enum Item<'de> {
-    Object(Record<'de>),
-    List(Vec<Cell<'de>>),
-}
-
-impl<'de> Deserialize<'de> for Item<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ItemVisitor;
-        impl<'de> Visitor<'de> for ItemVisitor {
-            type Value = Item<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the field `data` to hold rows: each an object or a list")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Item<'de>, A::Error> {
-                let mut record = Vec::with_capacity(16);
-                while let Some(Key(name)) = entries.next_key()? {
-                    record.push((name, entries.next_value::<JsonCell>()?.0));
-                }
-                Ok(Item::Object(record))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Item<'de>, A::Error> {
-                let mut row = Vec::with_capacity(16);
-                while let Some(JsonCell(cell)) = items.next_element()? {
-                    row.push(cell);
-                }
-                Ok(Item::List(row))
-            }
-        }
-        deserializer.deserialize_any(ItemVisitor)
+impl Reader {
+    fn mixed<E: de::Error>(self) -> E {
+        E::custom(format!(
+            "the field `{}` mixes objects and lists; send all rows as objects, or all as lists",
+            self.field
+        ))
     }
 }
 
-struct JsonCell<'de>(Cell<'de>);
+/// A row of either kind; a bare value only where the reader flattens.
+enum Item<'de> {
+    Object(Record<'de>),
+    List(Vec<Cell<'de>>),
+    Value(Cell<'de>),
+}
 
-impl<'de> Deserialize<'de> for JsonCell<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CellVisitor;
-        impl<'de> Visitor<'de> for CellVisitor {
-            type Value = Cell<'de>;
+#[derive(Clone, Copy)]
+struct ItemSeed(Reader);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
+impl<'de> DeserializeSeed<'de> for ItemSeed {
+    type Value = Item<'de>;
 
-            fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
-                Ok(Cell::Missing)
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_bool<E>(self, value: bool) -> Result<Cell<'de>, E> {
-                Ok(Cell::Boolean(value))
-            }
+impl ItemSeed {
+    fn value<'de, E: de::Error>(self, cell: Cell<'de>, unexpected: Unexpected<'_>) -> Result<Item<'de>, E> {
+        if self.0.flatten { Ok(Item::Value(cell)) } else { Err(E::invalid_type(unexpected, &self)) }
+    }
+}
 
-            fn visit_u64<E>(self, value: u64) -> Result<Cell<'de>, E> {
-                Ok(Cell::Number(value as f64))
-            }
+impl<'de> Visitor<'de> for ItemSeed {
+    type Value = Item<'de>;
 
-            fn visit_i64<E>(self, value: i64) -> Result<Cell<'de>, E> {
-                Ok(Cell::Number(value as f64))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the field `{}` to hold rows: each an object or a list", self.0.field)
+    }
 
-            fn visit_f64<E>(self, value: f64) -> Result<Cell<'de>, E> {
-                Ok(Cell::Number(value))
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cell<'de>, E> {
-                Ok(Cell::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Cell<'de>, E> {
-                Ok(Cell::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Cell<'de>, A::Error> {
-                while items.next_element::<de::IgnoredAny>()?.is_some() {}
-                Ok(Cell::Other("array"))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Cell<'de>, A::Error> {
-                while entries.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-                Ok(Cell::Other("object"))
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Item<'de>, A::Error> {
+        let mut record = Vec::with_capacity(16);
+        while let Some(Key(name)) = entries.next_key()? {
+            record.push((name, entries.next_value_seed(CellSeed(self.0))?));
         }
-        deserializer.deserialize_any(CellVisitor).map(JsonCell)
+        Ok(Item::Object(record))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Item<'de>, A::Error> {
+        let mut row = Vec::with_capacity(16);
+        while let Some(cell) = items.next_element_seed(CellSeed(self.0))? {
+            row.push(cell);
+        }
+        Ok(Item::List(row))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Item<'de>, E> {
+        self.value(Cell::Missing, Unexpected::Unit)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Item<'de>, E> {
+        self.value(Cell::Boolean(value), Unexpected::Bool(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Item<'de>, E> {
+        self.value(Cell::Number(value as f64), Unexpected::Unsigned(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Item<'de>, E> {
+        self.value(Cell::Number(value as f64), Unexpected::Signed(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Item<'de>, E> {
+        self.value(Cell::Number(value), Unexpected::Float(value))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Item<'de>, E> {
+        self.value(Cell::Text(Cow::Borrowed(text)), Unexpected::Str(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Item<'de>, E> {
+        self.value(Cell::Text(Cow::Owned(text.to_owned())), Unexpected::Str(text))
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Copy)]
+pub struct CellSeed(pub Reader);
+
+impl<'de> DeserializeSeed<'de> for CellSeed {
+    type Value = Cell<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CellSeed {
+    type Value = Cell<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
+        Ok(Cell::Missing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Cell<'de>, E> {
+        Ok(Cell::Boolean(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Number(value))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Cell<'de>, A::Error> {
+        let first = if self.0.flatten { items.next_element_seed(self)? } else { None };
+        let mut is_one = first.is_some();
+        while items.next_element::<de::IgnoredAny>()?.is_some() {
+            is_one = false;
+        }
+        Ok(first.filter(|_| is_one).unwrap_or(Cell::Other("array")))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Cell<'de>, A::Error> {
+        while entries.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+        Ok(Cell::Other("object"))
     }
 }
 
@@ -218,6 +300,21 @@ mod tests {
         check("[{\"a\": 1, \"b\": \"x\"}]", "Rows([[(\"a\", Number(1.0)), (\"b\", Text(\"x\"))]])");
         check("{\"a\": [1, null]}", "Columns([(\"a\", [Number(1.0), Missing])])");
         check("[[true, [1], {}]]", "Matrix([[Boolean(true), Other(\"array\"), Other(\"object\")]])");
+    }
+
+    #[test]
+    fn lists_of_one_are_flattened_where_the_protocol_has_them() {
+        let flat = |text: &str| {
+            let reader = Reader { field: "instances", flatten: true };
+            let read = reader.deserialize(&mut serde_json::Deserializer::from_str(text));
+            read.map(|data| format!("{data:?}")).map_err(|error| error.to_string())
+        };
+        let check = |text: &str, expected: &str| assert_eq!(flat(text).unwrap(), expected, "{text}");
+        check("[1.5, null]", "Matrix([[Number(1.5)], [Missing]])");
+        check("[{\"a\": [[1]]}]", "Rows([[(\"a\", Number(1.0))]])");
+        check("{\"a\": [[\"x\"], [true]]}", "Columns([(\"a\", [Text(\"x\"), Boolean(true)])])");
+        check("[[1, [2, 3], []]]", "Matrix([[Number(1.0), Other(\"array\"), Other(\"array\")]])");
+        assert!(flat("[1, [2]]").unwrap_err().contains("`instances` mixes"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Models: one row per trained network; the file is the blob `Model` under the same id.
 
 mod commit;
+mod index;
 mod list;
 mod name;
 
 pub use commit::{Committed, commit};
+pub use index::{index, names, versions};
 pub use list::{ModelFilter, ModelSort, SortKey, list};
 
 use crate::id::{DatasetId, ModelId, TrainingId};

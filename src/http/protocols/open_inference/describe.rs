@@ -1,0 +1,319 @@
+//! What a model takes and gives, and whether it is ready.
+
+use super::{Which, find, output, ready_or_not};
+use crate::{
+    app::App,
+    dataset::ColumnKind,
+    http::{
+        error::Problem,
+        extract::{Json, Path},
+        protocols::record,
+    },
+    model::{Input, Target},
+    prediction::Loaded,
+    storage::{ModelStatus, models},
+};
+use axum::{extract::State, response::Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(show_v2_model))
+        .routes(routes!(show_v2_version))
+        .routes(routes!(show_v2_model_readiness))
+        .routes(routes!(show_v2_version_readiness))
+        .routes(routes!(describe_v2_model))
+        .routes(routes!(describe_v2_version))
+}
+
+/// What a model takes and gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V2Model {
+    /// Its name.
+    #[schema(example = "polar")]
+    name: String,
+    /// All versions of the name.
+    versions: Vec<String>,
+    /// Always `taqicfd_safetensors`.
+    #[schema(example = "taqicfd_safetensors")]
+    platform: &'static str,
+    /// One tensor per input.
+    inputs: Vec<V2TensorKind>,
+    /// One tensor per target, and one per thing that is said about each row.
+    outputs: Vec<V2TensorKind>,
+    /// Units, ranges, levels and classes as texts: `<input>.unit`, `<input>.range`, `<input>.levels`.
+    #[schema(value_type = Object)]
+    properties: BTreeMap<String, String>,
+}
+
+/// A tensor without its elements.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V2TensorKind {
+    /// Its name.
+    #[schema(example = "re")]
+    name: String,
+    /// The type of its elements.
+    #[schema(example = "FP64")]
+    datatype: &'static str,
+    /// `[-1]`: one element per row; `[-1, k]`: k.
+    shape: Vec<i64>,
+}
+
+/// Show what a model takes and gives (Open Inference Protocol)
+#[utoipa::path(get, path = "/v2/models/{model}", tag = "open inference", params(("model" = String, Path)),
+    responses((status = 200, body = V2Model)))]
+pub async fn show_v2_model(
+    State(app): State<App>,
+    Path(model): Path<String>,
+) -> Result<Json<V2Model>, Problem> {
+    show(&app, &model, Which::Newest).await
+}
+
+/// Show what a version takes and gives (Open Inference Protocol)
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", tag = "open inference",
+    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = V2Model)))]
+pub async fn show_v2_version(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<V2Model>, Problem> {
+    show(&app, &model, Which::Version(&version)).await
+}
+
+async fn show(app: &App, model: &str, which: Which<'_>) -> Result<Json<V2Model>, Problem> {
+    let loaded = find(app, model, which).await?;
+    let versions = models::versions(app.db()?, &loaded.record.model_name).await?;
+    let manifest = loaded.model.manifest();
+    let inputs = manifest.inputs.iter().map(|input| V2TensorKind {
+        name: input.name.clone(),
+        datatype: datatype(input),
+        shape: vec![-1],
+    });
+    let outputs = output::kinds(&manifest.targets, 0).into_iter().map(|kind| V2TensorKind {
+        name: kind.name,
+        datatype: kind.datatype,
+        shape: if kind.width == 1 { vec![-1] } else { vec![-1, kind.width as i64] },
+    });
+    Ok(Json(V2Model {
+        name: loaded.record.model_name.clone(),
+        versions: versions.into_iter().map(|(version, _)| version.to_string()).collect(),
+        platform: "taqicfd_safetensors",
+        inputs: inputs.collect(),
+        outputs: outputs.collect(),
+        properties: properties(&loaded),
+    }))
+}
+
+/// Numbers are FP64 whatever they were in the file: JSON has no integer with missing values.
+fn datatype(input: &Input) -> &'static str {
+    match input.kind {
+        ColumnKind::Number => "FP64",
+        ColumnKind::Boolean => "BOOL",
+        _ => "BYTES",
+    }
+}
+
+/// The protocol has room for texts only, so lists are JSON inside a text.
+fn properties(loaded: &Loaded) -> BTreeMap<String, String> {
+    let manifest = loaded.model.manifest();
+    let mut properties = BTreeMap::from([
+        ("task".to_owned(), loaded.record.task.clone()),
+        ("confidence".to_owned(), manifest.confidence.to_string()),
+    ]);
+    let mut add = |name: &str, what: &str, value: String| properties.insert(format!("{name}.{what}"), value);
+    for input in &manifest.inputs {
+        if let Some(unit) = &input.unit {
+            add(&input.name, "unit", unit.clone());
+        }
+        if let (Some((low, high)), ColumnKind::Number) = (input.range, input.kind) {
+            add(&input.name, "range", json!([low, high]).to_string());
+        }
+        if !input.levels.is_empty() {
+            add(&input.name, "levels", json!(input.levels).to_string());
+        }
+        if let Some(format) = &input.date_format {
+            add(&input.name, "date_format", format.clone());
+        }
+        add(&input.name, "may_be_missing", (input.missing_share > 0.0).to_string());
+    }
+    for target in &manifest.targets {
+        match target {
+            Target::Number { name, unit, min, max } => {
+                if let Some(unit) = unit {
+                    add(name, "unit", unit.clone());
+                }
+                add(name, "range", json!([min, max]).to_string());
+            }
+            Target::Class { name, classes, .. } => {
+                add(name, "classes", json!(classes).to_string());
+            }
+        }
+    }
+    properties
+}
+
+/// Whether a model can answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V2ModelReady {
+    /// Its name.
+    #[schema(example = "polar")]
+    name: String,
+    /// Whether it can; not if its file is damaged or missing.
+    ready: bool,
+}
+
+/// Whether a model can answer (Open Inference Protocol)
+#[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "open inference", params(("model" = String, Path)),
+    responses((status = 200, body = V2ModelReady), (status = 503, body = V2ModelReady, description = "It cannot")))]
+pub async fn show_v2_model_readiness(
+    State(app): State<App>,
+    Path(model): Path<String>,
+) -> Result<Response, Problem> {
+    ready(&app, &model, Which::Newest).await
+}
+
+/// Whether a version can answer (Open Inference Protocol)
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", tag = "open inference",
+    params(("model" = String, Path), ("version" = String, Path)),
+    responses((status = 200, body = V2ModelReady), (status = 503, body = V2ModelReady, description = "It cannot")))]
+pub async fn show_v2_version_readiness(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    ready(&app, &model, Which::Version(&version)).await
+}
+
+async fn ready(app: &App, model: &str, which: Which<'_>) -> Result<Response, Problem> {
+    let record = record(app, model, which).await?;
+    let ready = record.status == ModelStatus::Ready;
+    Ok(ready_or_not(ready, &V2ModelReady { name: record.model_name, ready }))
+}
+
+/// Show the OpenAPI document of a model (`MLServer`)
+///
+/// It has the one route that predicts, with the names, types, ranges and levels of this model's inputs.
+#[utoipa::path(get, path = "/v2/models/{model}/docs/dataplane.json", tag = "open inference",
+    params(("model" = String, Path)), responses((status = 200, body = Object)))]
+pub async fn describe_v2_model(
+    State(app): State<App>,
+    Path(model): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(document(&*find(&app, &model, Which::Newest).await?)))
+}
+
+/// Show the OpenAPI document of a version (`MLServer`)
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/docs/dataplane.json", tag = "open inference",
+    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = Object)))]
+pub async fn describe_v2_version(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(document(&*find(&app, &model, Which::Version(&version)).await?)))
+}
+
+fn document(loaded: &Loaded) -> Value {
+    let manifest = loaded.model.manifest();
+    let (name, version) = (&loaded.record.model_name, loaded.record.version);
+    let tensor = |name: &str, datatype: &str, width: usize, element: Value| {
+        let shape = if width == 1 { json!("[n] or [n, 1]") } else { json!(format!("[n, {width}]")) };
+        json!({
+            "type": "object", "required": ["name", "shape", "datatype", "data"],
+            "properties": {
+                "name": {"const": name},
+                "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "description": shape},
+                "datatype": {"const": datatype},
+                "data": {"type": "array", "items": element},
+            },
+        })
+    };
+    let inputs: Vec<Value> =
+        manifest.inputs.iter().map(|input| tensor(&input.name, datatype(input), 1, element(input))).collect();
+    let outputs: Vec<Value> = output::kinds(&manifest.targets, 0)
+        .iter()
+        .map(|kind| {
+            let element = match kind.datatype {
+                "FP64" => json!({"type": ["number", "null"]}),
+                "BOOL" => json!({"type": "boolean"}),
+                _ => json!({"type": "string"}),
+            };
+            tensor(&kind.name, kind.datatype, kind.width, element)
+        })
+        .collect();
+    let path = format!("/v2/models/{}/versions/{version}/infer", percent_encoded(name));
+    let request = json!({
+        "type": "object", "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": {"anyOf": inputs}},
+            "outputs": {"type": "array", "items": {"type": "object"}},
+        },
+    });
+    let response = json!({
+        "type": "object", "required": ["model_name", "model_version", "outputs"],
+        "properties": {
+            "model_name": {"const": name},
+            "model_version": {"const": version.to_string()},
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "outputs": {"type": "array", "items": {"anyOf": outputs}},
+        },
+    });
+    let error = json!({"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}});
+    let content = |schema: Value| json!({"application/json": {"schema": schema}});
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": format!("Data plane of {name}"), "version": version.to_string()},
+        "paths": {path: {"post": {
+            "operationId": "infer",
+            "summary": format!("Predict with version {version} of {name}"),
+            "requestBody": {"required": true, "content": content(request)},
+            "responses": {
+                "200": {"description": "Predictions", "content": content(response)},
+                "default": {"description": "What is wrong", "content": content(error)},
+            },
+        }}},
+    })
+}
+
+/// The schema of one value of an input.
+fn element(input: &Input) -> Value {
+    let mut schema = Map::new();
+    let kind = match datatype(input) {
+        "FP64" => "number",
+        "BOOL" => "boolean",
+        _ => "string",
+    };
+    let may_be_missing = input.missing_share > 0.0;
+    schema.insert("type".into(), if may_be_missing { json!([kind, "null"]) } else { json!(kind) });
+    let mut notes = Vec::new();
+    if let (Some((low, high)), ColumnKind::Number) = (input.range, input.kind) {
+        // Not `minimum` and `maximum`: values outside are answered, with a warning.
+        notes.push(format!("from {low} to {high} in the training"));
+    }
+    notes.extend(input.unit.as_ref().map(|unit| format!("in {unit}")));
+    if !input.levels.is_empty() {
+        let null = may_be_missing.then_some(Value::Null);
+        let levels: Vec<Value> = input.levels.iter().map(|level| json!(level)).chain(null).collect();
+        schema.insert("enum".into(), Value::Array(levels));
+    }
+    if !notes.is_empty() {
+        schema.insert("description".into(), json!(notes.join(", ")));
+    }
+    Value::Object(schema)
+}
+
+fn percent_encoded(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+        text
+    })
+}

@@ -1,0 +1,482 @@
+//! The protocol of `TensorFlow` Serving, which is also version 1 of `KServe`'s: everything below `/v1/models`.
+//!
+//! The verb stands in the last segment of the path, behind a colon: `/v1/models/polar:predict`. The router takes such
+//! a segment whole, so the handlers of `POST` cut it at its last colon, and the OpenAPI document, where the address is
+//! written as clients write it, is put together by hand.
+
+use super::{ByColumn, ByRow, Which, data, find, nan_as_null, options, read_body, record, refuse};
+use crate::{
+    app::App,
+    http::{
+        error::{Problem, Slug},
+        extract::{Json, Path},
+        json,
+        predict::{self, Question, answer::Extras, request::Data},
+    },
+    model::{Input, Target},
+    prediction::Loaded,
+    storage::{ModelStatus, models},
+};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+const PREDICT: &str = ":predict";
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        list_v1_models,
+        show_v1_model,
+        show_v1_version,
+        show_v1_label,
+        predict_v1_model,
+        predict_v1_version,
+        predict_v1_label,
+        show_v1_metadata,
+        show_v1_version_metadata,
+        show_v1_label_metadata
+    ),
+    components(schemas(super::InferenceError))
+)]
+struct Paths;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Paths::openapi())
+        .route("/v1/models", get(list_v1_models))
+        .route("/v1/models/{model}", get(show_v1_model).post(predict_v1_model).fallback(refuse_method))
+        .route(
+            "/v1/models/{model}/versions/{version}",
+            get(show_v1_version).post(predict_v1_version).fallback(refuse_method),
+        )
+        .route(
+            "/v1/models/{model}/labels/{label}",
+            get(show_v1_label).post(predict_v1_label).fallback(refuse_method),
+        )
+        .route("/v1/models/{model}/metadata", get(show_v1_metadata))
+        .route("/v1/models/{model}/versions/{version}/metadata", get(show_v1_version_metadata))
+        .route("/v1/models/{model}/labels/{label}/metadata", get(show_v1_label_metadata))
+}
+
+/// Which methods an address takes depends on the verb in its last segment, which the router does not see.
+async fn refuse_method(uri: Uri) -> Problem {
+    let (detail, allow) = if uri.path().ends_with(PREDICT) {
+        ("`:predict` takes POST", "POST")
+    } else {
+        (
+            "this address takes GET; to predict, POST to the same address with `:predict` behind it",
+            "GET, HEAD",
+        )
+    };
+    Problem::new(Slug::MethodNotAllowed, detail).with_header(header::ALLOW, HeaderValue::from_static(allow))
+}
+
+/// The names of all models.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1ModelNames {
+    /// In order.
+    models: Vec<String>,
+}
+
+/// List the names of the models (`KServe` v1)
+#[utoipa::path(get, path = "/v1/models", tag = "tensorflow", responses((status = 200, body = V1ModelNames)))]
+pub async fn list_v1_models(State(app): State<App>) -> Result<Json<V1ModelNames>, Problem> {
+    let models = models::names(app.db()?, u32::MAX).await?;
+    Ok(Json(V1ModelNames { models }))
+}
+
+/// The state of a model.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1Status {
+    /// Its name.
+    #[schema(example = "polar")]
+    name: String,
+    /// Whether it can answer.
+    ready: bool,
+    /// Every version, or the one that was asked for.
+    model_version_status: Vec<V1VersionStatus>,
+}
+
+/// The state of a version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1VersionStatus {
+    /// Counts from 1.
+    #[schema(example = "1")]
+    version: String,
+    /// `AVAILABLE`, or `END` where its file is damaged or missing.
+    #[schema(example = "AVAILABLE")]
+    state: &'static str,
+    /// Why.
+    status: V1StatusCode,
+}
+
+/// Why a version is in its state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1StatusCode {
+    /// `OK` or `DATA_LOSS`.
+    #[schema(example = "OK")]
+    error_code: &'static str,
+    /// What is wrong; empty if nothing is.
+    error_message: &'static str,
+}
+
+fn version_status((version, status): (i64, ModelStatus)) -> V1VersionStatus {
+    let (state, error_code, error_message) = match status {
+        ModelStatus::Ready => ("AVAILABLE", "OK", ""),
+        ModelStatus::Corrupt => ("END", "DATA_LOSS", "the file of this model is damaged"),
+        ModelStatus::Missing => ("END", "DATA_LOSS", "the file of this model is missing"),
+    };
+    V1VersionStatus {
+        version: version.to_string(),
+        state,
+        status: V1StatusCode { error_code, error_message },
+    }
+}
+
+/// Show the state of a model's versions (`TensorFlow` Serving, `KServe` v1)
+#[utoipa::path(get, path = "/v1/models/{model}", tag = "tensorflow", params(("model" = String, Path)),
+    responses((status = 200, body = V1Status)))]
+pub async fn show_v1_model(State(app): State<App>, Path(model): Path<String>) -> Result<Response, Problem> {
+    refuse_verb(&model)?;
+    let record = record(&app, &model, Which::Newest).await?;
+    let versions = models::versions(app.db()?, &record.model_name).await?;
+    let status = V1Status {
+        name: record.model_name,
+        ready: record.status == ModelStatus::Ready,
+        model_version_status: versions.into_iter().rev().map(version_status).collect(),
+    };
+    Ok(Json(status).into_response())
+}
+
+/// Show the state of a version (`TensorFlow` Serving)
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", tag = "tensorflow",
+    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = V1Status)))]
+pub async fn show_v1_version(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    refuse_verb(&version)?;
+    one_status(&app, &model, Which::Version(&version)).await
+}
+
+/// Show the state of the version under an alias (`TensorFlow` Serving)
+#[utoipa::path(get, path = "/v1/models/{model}/labels/{label}", tag = "tensorflow",
+    params(("model" = String, Path), ("label" = String, Path)), responses((status = 200, body = V1Status)))]
+pub async fn show_v1_label(
+    State(app): State<App>,
+    Path((model, label)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    refuse_verb(&label)?;
+    one_status(&app, &model, Which::Label(&label)).await
+}
+
+async fn one_status(app: &App, model: &str, which: Which<'_>) -> Result<Response, Problem> {
+    let record = record(app, model, which).await?;
+    let status = V1Status {
+        ready: record.status == ModelStatus::Ready,
+        model_version_status: vec![version_status((record.version, record.status))],
+        name: record.model_name,
+    };
+    Ok(Json(status).into_response())
+}
+
+/// Predict (`TensorFlow` Serving, `KServe` v1)
+///
+/// `instances` are rows (objects or lists) and are answered with `predictions`; `inputs` are columns (an object of
+/// lists, or a matrix) and are answered with `outputs`. For one target the answer is a list of values; for several it
+/// is a list of objects, or an object of lists. `parameters` may hold `confidence`, `unknown_category`, `strict` and
+/// `explain`.
+#[utoipa::path(post, path = "/v1/models/{model}:predict", tag = "tensorflow", params(("model" = String, Path)),
+    request_body = V1PredictBody, responses((status = 200, body = V1Answer)))]
+pub async fn predict_v1_model(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = with_verb(&model)?;
+    answer(&app, model, Which::Newest, request).await
+}
+
+/// Predict with a version (`TensorFlow` Serving)
+#[utoipa::path(post, path = "/v1/models/{model}/versions/{version}:predict", tag = "tensorflow",
+    params(("model" = String, Path), ("version" = String, Path)),
+    request_body = V1PredictBody, responses((status = 200, body = V1Answer)))]
+pub async fn predict_v1_version(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    answer(&app, &model, Which::Version(with_verb(&version)?), request).await
+}
+
+/// Predict with the version under an alias (`TensorFlow` Serving)
+#[utoipa::path(post, path = "/v1/models/{model}/labels/{label}:predict", tag = "tensorflow",
+    params(("model" = String, Path), ("label" = String, Path)),
+    request_body = V1PredictBody, responses((status = 200, body = V1Answer)))]
+pub async fn predict_v1_label(
+    State(app): State<App>,
+    Path((model, label)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    answer(&app, &model, Which::Label(with_verb(&label)?), request).await
+}
+
+/// The body of `:predict`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PredictBody<'a> {
+    #[serde(default)]
+    signature_name: Option<String>,
+    #[serde(borrow, default, deserialize_with = "instances")]
+    instances: Option<Data<'a>>,
+    #[serde(borrow, default, deserialize_with = "inputs")]
+    inputs: Option<Data<'a>>,
+    #[serde(default)]
+    parameters: Option<Map<String, Value>>,
+}
+
+fn instances<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
+    data(deserializer, "instances")
+}
+
+fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
+    data(deserializer, "inputs")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Values<'a> {
+    Predictions(ByRow<'a>),
+    Outputs(ByColumn<'a>),
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    values: Values<'a>,
+    model_name: &'a str,
+    model_version: String,
+    #[serde(flatten)]
+    extras: Extras<'a>,
+}
+
+async fn answer(app: &App, model: &str, which: Which<'_>, request: Request) -> Result<Response, Problem> {
+    let (_, bytes) = read_body(app, request).await?;
+    let text = nan_as_null(&bytes);
+    let body: PredictBody = json::from_slice(&text)?;
+    if body.signature_name.as_deref().is_some_and(|name| !["", "serving_default", "predict"].contains(&name))
+    {
+        return Err(Problem::invalid("/signature_name", "must be serving_default, or absent"));
+    }
+    let options = options(&body.parameters.unwrap_or_default(), true)?;
+    let (data, field) = match (body.instances, body.inputs) {
+        (Some(data), None) => (data, "instances"),
+        (None, Some(data)) => (data, "inputs"),
+        _ => {
+            let detail = "the body must hold either `instances`, for rows, or `inputs`, for columns";
+            return Err(Problem::new(Slug::InvalidParameter, detail));
+        }
+    };
+    let loaded = find(app, model, which).await?;
+    let answered = predict::ask(app, &loaded, Question { data, field, options }, refuse).await?;
+    let targets = &answered.predictions.targets;
+    let values = match field {
+        "instances" => Values::Predictions(ByRow(targets, answered.n_rows)),
+        _ => Values::Outputs(ByColumn(targets, answered.n_rows)),
+    };
+    let answer = Answer {
+        values,
+        model_name: &loaded.record.model_name,
+        model_version: loaded.record.version.to_string(),
+        extras: answered.extras(loaded.model.inputs()),
+    };
+    Ok(Json(answer).into_response())
+}
+
+/// Show the inputs and outputs of a model (`TensorFlow` Serving)
+#[utoipa::path(get, path = "/v1/models/{model}/metadata", tag = "tensorflow", params(("model" = String, Path)),
+    responses((status = 200, body = V1Metadata)))]
+pub async fn show_v1_metadata(
+    State(app): State<App>,
+    Path(model): Path<String>,
+) -> Result<Json<V1Metadata>, Problem> {
+    Ok(Json(metadata(&*find(&app, &model, Which::Newest).await?)))
+}
+
+/// Show the inputs and outputs of a version (`TensorFlow` Serving)
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/metadata", tag = "tensorflow",
+    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = V1Metadata)))]
+pub async fn show_v1_version_metadata(
+    State(app): State<App>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<V1Metadata>, Problem> {
+    Ok(Json(metadata(&*find(&app, &model, Which::Version(&version)).await?)))
+}
+
+/// Show the inputs and outputs of the version under an alias (`TensorFlow` Serving)
+#[utoipa::path(get, path = "/v1/models/{model}/labels/{label}/metadata", tag = "tensorflow",
+    params(("model" = String, Path), ("label" = String, Path)), responses((status = 200, body = V1Metadata)))]
+pub async fn show_v1_label_metadata(
+    State(app): State<App>,
+    Path((model, label)): Path<(String, String)>,
+) -> Result<Json<V1Metadata>, Problem> {
+    Ok(Json(metadata(&*find(&app, &model, Which::Label(&label)).await?)))
+}
+
+/// What a model takes and gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1Metadata {
+    /// Which model.
+    model_spec: V1ModelSpec,
+    /// The one signature, `serving_default`: a tensor per input and per target.
+    #[schema(value_type = Object)]
+    metadata: Value,
+}
+
+/// Which model.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1ModelSpec {
+    /// Its name.
+    #[schema(example = "polar")]
+    name: String,
+    /// Always empty.
+    signature_name: &'static str,
+    /// Its version.
+    #[schema(example = "3")]
+    version: String,
+}
+
+fn metadata(loaded: &Loaded) -> V1Metadata {
+    let tensor = |name: &str, dtype: &str| {
+        let shape = json!({"dim": [{"size": "-1", "name": ""}], "unknown_rank": false});
+        (name.to_owned(), json!({"dtype": dtype, "tensor_shape": shape, "name": name}))
+    };
+    let of_input = |input: &Input| {
+        use crate::dataset::ColumnKind;
+        let dtype = match input.kind {
+            ColumnKind::Number => "DT_DOUBLE",
+            ColumnKind::Boolean => "DT_BOOL",
+            _ => "DT_STRING",
+        };
+        tensor(&input.name, dtype)
+    };
+    let of_target = |target: &Target| match target {
+        Target::Number { name, .. } => tensor(name, "DT_DOUBLE"),
+        Target::Class { name, .. } => tensor(name, "DT_STRING"),
+    };
+    let inputs: Map<String, Value> = loaded.model.inputs().iter().map(of_input).collect();
+    let outputs: Map<String, Value> = loaded.model.manifest().targets.iter().map(of_target).collect();
+    let signature =
+        json!({"inputs": inputs, "outputs": outputs, "method_name": "tensorflow/serving/predict"});
+    V1Metadata {
+        model_spec: V1ModelSpec {
+            name: loaded.record.model_name.clone(),
+            signature_name: "",
+            version: loaded.record.version.to_string(),
+        },
+        metadata: json!({"signature_def": {"signature_def": {"serving_default": signature}}}),
+    }
+}
+
+/// What stands before the verb.
+fn with_verb(segment: &str) -> Result<&str, Problem> {
+    if let Some(before) = segment.strip_suffix(PREDICT) {
+        return Ok(before);
+    }
+    match segment.rsplit_once(':') {
+        Some((_, verb @ ("classify" | "regress" | "explain"))) => Err(Problem::new(
+            Slug::BadRequest,
+            format!("`:{verb}` is not offered; `:predict` answers numbers, classes and probabilities alike"),
+        )),
+        _ => Err(Problem::new(
+            Slug::MethodNotAllowed,
+            "POST needs a verb behind the address: /v1/models/{model}:predict",
+        )
+        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+    }
+}
+
+fn refuse_verb(segment: &str) -> Result<(), Problem> {
+    if segment.ends_with(PREDICT) {
+        return Err(Problem::new(Slug::MethodNotAllowed, "`:predict` takes POST")
+            .with_header(header::ALLOW, HeaderValue::from_static("POST")));
+    }
+    Ok(())
+}
+
+/// What to predict for: either of the two fields.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"instances": [{"re": 1e5, "alpha": 2.0}]}))]
+pub struct V1PredictBody {
+    /// `serving_default`, or absent.
+    #[schema(nullable = false, pattern = "^(serving_default|predict)?$")]
+    pub signature_name: Option<String>,
+    /// Rows: objects, lists in the order of the model's inputs, or, for a model with one input, values.
+    #[schema(nullable = false)]
+    pub instances: Option<Vec<Value>>,
+    /// Columns: an object of lists, or a matrix.
+    #[schema(nullable = false)]
+    pub inputs: Option<Value>,
+    /// `confidence`, `unknown_category`, `strict`, `explain`.
+    #[schema(nullable = false, value_type = Option<Object>)]
+    pub parameters: Option<Value>,
+}
+
+/// Predictions: `predictions` for `instances`, `outputs` for `inputs`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V1Answer {
+    /// The value of each row; for several targets, an object from target to value.
+    #[schema(nullable = false)]
+    pub predictions: Option<Vec<Value>>,
+    /// The values of all rows; for several targets, an object from target to values.
+    #[schema(nullable = false)]
+    pub outputs: Option<Value>,
+    /// The model that answered.
+    pub model_name: String,
+    /// Its version.
+    #[schema(example = "3")]
+    pub model_version: String,
+    /// Target to bounds; for regressions.
+    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+    pub intervals: Option<Vec<Value>>,
+    /// Target to class to probability; for classifications.
+    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+    pub probabilities: Option<Vec<Value>>,
+    /// Target to the classes that cannot be ruled out; for classifications.
+    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+    pub prediction_sets: Option<Vec<Value>>,
+    /// The confidence of the intervals and sets.
+    pub confidence: f64,
+    /// Whether the row is like those of the training.
+    pub in_domain: Vec<bool>,
+    /// The share of training rows that lie at least as far from the others.
+    pub domain_score: Vec<f64>,
+    /// What is to be noticed about single cells.
+    pub warnings: Vec<predict::answer::PredictionWarning>,
+    /// With `explain`: target to numeric input to the change of the answer per unit of the input.
+    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+    pub sensitivities: Option<Vec<Value>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_is_cut_at_the_last_colon() {
+        assert_eq!(with_verb("polar:predict").unwrap(), "polar");
+        assert_eq!(with_verb("a:b:predict").unwrap(), "a:b");
+        assert_eq!(with_verb("polar:explain").unwrap_err().slug(), Slug::BadRequest);
+        assert_eq!(with_verb("polar").unwrap_err().slug(), Slug::MethodNotAllowed);
+        assert!(refuse_verb("polar").is_ok() && refuse_verb("polar:predict").is_err());
+    }
+}
