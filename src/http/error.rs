@@ -82,6 +82,9 @@ problems! {
         "A training that has ended cannot be cancelled.", "Nothing to do. Delete its model if you do not want it.";
     NameInUse = 409 "name-in-use", "The name is taken",
         "Another model has this name, perhaps in other capitals.", "Choose another name.";
+    ModelHasAliases = 409 "model-has-aliases", "The model has aliases",
+        "Somebody may ask for the model under its alias, so it is not deleted.",
+        "Give the alias to another version with PUT /models/{model_id}/aliases/{alias}, or remove it with DELETE; then delete the model.";
     ModelNotReady = 409 "model-not-ready", "The model is not there yet",
         "The training that makes this model has not ended, or has failed.",
         "Wait for it: GET /trainings/{id}?wait=30.";

@@ -53,7 +53,8 @@ pub async fn append(
 pub struct EventQuery {
     /// By this actor.
     actor: Option<String>,
-    /// With this action: `upload`, `train`, `cancel`, `download`, `update`, `delete`.
+    /// With this action: `upload`, `train`, `cancel`, `download`, `update`, `set_alias`,
+    /// `remove_alias`, `delete`.
     action: Option<String>,
     /// On this kind of object: `dataset`, `training`, `model`.
     object_kind: Option<String>,

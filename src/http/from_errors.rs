@@ -44,6 +44,13 @@ impl From<StorageError> for Problem {
                 Slug::NameInUse,
                 format!("a model is called \"{name}\" already; choose another name"),
             ),
+            StorageError::HasAliases { aliases } => Self::new(
+                Slug::ModelHasAliases,
+                format!(
+                    "the model has the alias {}; give it to another version, or remove it, before you delete the model",
+                    aliases.join(", ")
+                ),
+            ),
             StorageError::InvalidCursor => Self::invalid("/cursor", error.to_string()),
             StorageError::InvalidText => Self::new(Slug::InvalidParameter, error.to_string()),
             StorageError::Settings(_)

@@ -1,6 +1,8 @@
 //! The only module that knows HTTP and the shapes of JSON: every route on one screen.
 
+pub mod aliases;
 pub mod body;
+pub mod compare;
 pub mod connection;
 pub mod correlations;
 pub mod datasets;
@@ -65,6 +67,8 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(predict::routes())
         .merge(models::routes())
         .merge(model_file::routes())
+        .merge(aliases::routes())
+        .merge(compare::routes())
         .merge(datasets::routes())
         .merge(correlations::routes())
         .merge(trainings::routes())

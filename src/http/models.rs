@@ -45,7 +45,8 @@ pub struct ModelSummary {
     /// Counts from 1 for each name.
     #[schema(example = 3)]
     version: i64,
-    /// Further names; none yet.
+    /// Further names: `polar@champion` is this model if `champion` is among them.
+    #[schema(example = json!(["champion"]))]
     aliases: Vec<String>,
     /// `regression` or `classification`.
     #[schema(example = "regression")]
@@ -84,7 +85,7 @@ impl From<ModelRecord> for ModelSummary {
             model_id: record.model_id,
             model_name: record.model_name,
             version: record.version,
-            aliases: Vec::new(),
+            aliases: record.aliases,
             task: record.task,
             targets: record.targets,
             created_at: record.created_at,
@@ -142,6 +143,8 @@ pub struct ModelQuery {
     name: Option<String>,
     /// With this tag: `campaign`, or `campaign:A` for one value of it.
     tag: Option<String>,
+    /// With this alias.
+    alias: Option<String>,
     /// `created_at`, `model_name` or `metrics.<name>`; `-` in front for the largest first.
     #[param(example = "-created_at")]
     sort: Option<String>,
@@ -191,6 +194,7 @@ pub async fn list_models(
         model_name: query.name,
         tag,
         tag_value,
+        alias: query.alias,
     };
     let slice = models::list(app.db()?, &filter, &sort, &page).await?;
     let models = slice.items.into_iter().map(ModelSummary::from).collect();
@@ -268,6 +272,8 @@ pub async fn update_model(
 }
 
 /// Delete a model
+///
+/// A model with aliases is not deleted: whoever asks for the alias would get no answer. Move or remove them first.
 #[utoipa::path(delete, path = "/models/{model_id}", tag = "models",
     params(("model_id" = uuid::Uuid, Path)), responses((status = 204, description = "Gone, also if it was before")))]
 pub async fn delete_model(
@@ -293,15 +299,21 @@ pub(super) async fn find(db: &Db, model_id: &str) -> Result<ModelRecord, Problem
     models::get(db, id).await?.ok_or_else(|| not_found(model_id))
 }
 
-fn not_found(model_id: &str) -> Problem {
+pub(super) fn not_found(model_id: &str) -> Problem {
     Problem::new(Slug::ModelNotFound, format!("there is no model {model_id}; GET /models lists them"))
 }
 
 /// Changes with everything that can be changed.
 fn etag(record: &ModelRecord) -> HeaderValue {
     let tags = serde_json::to_vec(&record.tags).unwrap_or_default();
-    let parts =
-        [record.model_name.as_bytes(), &record.version.to_le_bytes(), &tags, record.description.as_bytes()];
+    let aliases = record.aliases.join(",");
+    let parts = [
+        record.model_name.as_bytes(),
+        &record.version.to_le_bytes(),
+        &tags,
+        record.description.as_bytes(),
+        aliases.as_bytes(),
+    ];
     let print = super::idempotency::fingerprint(&parts);
     HeaderValue::from_str(&format!("\"{}\"", &print[..32])).expect("hexadecimal digits are ASCII")
 }

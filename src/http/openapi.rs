@@ -203,7 +203,10 @@ const BY_OPERATION: &[(&str, &[Slug])] = &[
     ("list_models", &[Slug::InvalidParameter]),
     ("show_model", &[Slug::ModelNotFound]),
     ("update_model", &[Slug::ModelNotFound, Slug::NameInUse, Slug::PreconditionFailed]),
-    ("delete_model", &[Slug::ModelNotFound]),
+    ("delete_model", &[Slug::ModelNotFound, Slug::ModelHasAliases]),
+    ("set_alias", &[Slug::ModelNotFound, Slug::InvalidParameter]),
+    ("remove_alias", &[Slug::ModelNotFound]),
+    ("compare_models", &[Slug::ModelNotFound, Slug::InvalidParameter]),
     (
         "download_model",
         &[
@@ -242,7 +245,9 @@ pub fn complete(document: &mut Document) {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.head].into_iter().flatten()
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete, &mut item.head]
+        .into_iter()
+        .flatten()
 }
 
 /// Adds `slugs` to the problems of the operation called `operation_id`.
@@ -368,7 +373,9 @@ mod tests {
     fn every_operation_has_a_summary_an_id_and_a_tag() {
         let document = crate::http::document();
         for (path, item) in &document.paths.paths {
-            for operation in [&item.get, &item.post, &item.patch, &item.delete].into_iter().flatten() {
+            for operation in
+                [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().flatten()
+            {
                 assert!(operation.operation_id.is_some() && operation.summary.is_some(), "{path}");
                 assert!(operation.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "{path}");
             }

@@ -108,6 +108,8 @@ pub struct Work {
     pub table: Bytes,
     /// How the file was read.
     pub description: Description,
+    /// Which dataset it is, with the hash of its bytes: for the model card.
+    pub dataset: serde_json::Value,
     /// The settings as resolved: [`crate::storage::TrainingRecord::request`].
     pub request: serde_json::Value,
     /// The last checkpoint of an earlier attempt.

@@ -178,7 +178,12 @@ impl<'a> Run<'a> {
             }
             (None, _) => {}
         }
-        Ok(Work { table, description: dataset.description, request: training.request.clone(), resume })
+        let about = serde_json::json!({
+            "dataset_id": dataset.dataset_id, "name": dataset.name, "filename": dataset.filename,
+            "sha256": dataset.sha256, "size_bytes": dataset.size_bytes, "rows": dataset.rows,
+        });
+        let request = training.request.clone();
+        Ok(Work { table, description: dataset.description, dataset: about, request, resume })
     }
 
     /// Tries an operation again while its store is away, as long as a result would be kept.

@@ -29,13 +29,18 @@ fn train(
         )
     })?;
     let data = Data { table: &table, description: &work.description, test_rows: None };
-    let trained =
+    let mut trained =
         training::train(&data, &spec, compute, work.resume.as_deref(), observe, stop).map_err(|error| {
             match error {
                 TrainError::Stopped(reason) => Failure::Stopped(reason),
                 error => Failure::new(error.slug(), error.to_string()),
             }
         })?;
+    trained.card["lineage"] = serde_json::json!({
+        "dataset": work.dataset,
+        "program": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
+        "seed": spec.seed,
+    });
     let task = match spec.task {
         Task::Regression => "regression",
         Task::Classification => "classification",

@@ -57,6 +57,12 @@ pub enum StorageError {
         /// The name as it is spelt by the model that has it.
         name: String,
     },
+    /// A model that is to be deleted still has aliases.
+    #[error("the model has the aliases {aliases:?}")]
+    HasAliases {
+        /// Which.
+        aliases: Vec<String>,
+    },
     /// A cursor that this server did not make, or that belongs to another list.
     #[error("the cursor is not one that this list gave")]
     InvalidCursor,

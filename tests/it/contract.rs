@@ -32,6 +32,7 @@ on_both!(
     a_commit_whose_answer_got_lost_is_recognised,
     versions_count_up_and_are_never_reused,
     names_differ_by_more_than_case,
+    an_alias_names_one_version_and_moves,
     models_are_filtered_sorted_and_paged,
     events_are_listed_newest_first,
     an_idempotency_key_is_used_once,
@@ -433,6 +434,54 @@ async fn names_differ_by_more_than_case(store: Store) {
     assert_eq!(models::patch(db, ModelId::new(), &patch).await.unwrap(), None);
 }
 
+async fn an_alias_names_one_version_and_moves(store: Store) {
+    let db = &store.db;
+    let one = train(&store, "polar", json!({})).await;
+    let two = train(&store, "polar", json!({})).await;
+    let other = train(&store, "other", json!({})).await;
+    let resolve = async |name| models::resolve(db, name).await.unwrap().map(|model| model.model_id);
+    let set = async |model_id, alias| models::set_alias(db, model_id, alias, start_time()).await.unwrap();
+    assert_eq!(set(ModelId::new(), "champion").await, None);
+    assert_eq!(set(one.model_id, "Champion").await.unwrap().aliases, ["Champion"]);
+    set(one.model_id, "b").await;
+    assert_eq!(set(one.model_id, "a").await.unwrap().aliases, ["a", "b", "Champion"]);
+    assert_eq!(
+        set(other.model_id, "champion").await.unwrap().aliases,
+        ["champion"],
+        "names do not share aliases"
+    );
+    assert_eq!(resolve("POLAR@champion").await, Some(one.model_id));
+    assert_eq!((resolve("polar@none").await, resolve("none@champion").await), (None, None));
+
+    // It moves, and a newer version does not take it.
+    assert_eq!(set(two.model_id, "champion").await.unwrap().aliases, ["champion"]);
+    train(&store, "polar", json!({})).await;
+    assert_eq!(resolve("polar@Champion").await, Some(two.model_id));
+    assert_eq!(models::get(db, one.model_id).await.unwrap().unwrap().aliases, ["a", "b"]);
+    let named = ModelFilter { alias: Some("CHAMPION".into()), ..ModelFilter::default() };
+    let found = models::list(db, &named, &ModelSort::default(), &Page::first(10)).await.unwrap().items;
+    assert_eq!(found.iter().map(|model| model.model_id).collect::<Vec<_>>(), [other.model_id, two.model_id]);
+
+    // Not under its alias.
+    let error = models::delete(db, one.model_id).await.unwrap_err();
+    assert!(matches!(&error, StorageError::HasAliases { aliases } if *aliases == ["a", "b"]), "{error}");
+    assert!(models::remove_alias(db, one.model_id, "A").await.unwrap());
+    assert!(!models::remove_alias(db, one.model_id, "a").await.unwrap());
+    assert!(!models::remove_alias(db, one.model_id, "champion").await.unwrap(), "another version has it");
+    assert!(models::remove_alias(db, one.model_id, "b").await.unwrap());
+    assert!(models::delete(db, one.model_id).await.unwrap().is_some());
+    assert_eq!(models::delete(db, one.model_id).await.unwrap(), None);
+
+    // It goes with a model that gets another name.
+    let rename = ModelPatch { model_name: Some("novo".into()), ..ModelPatch::default() };
+    let renamed = models::patch(db, other.model_id, &rename).await.unwrap().unwrap();
+    assert_eq!(renamed.aliases, ["champion"]);
+    assert_eq!(
+        (resolve("novo@champion").await, resolve("other@champion").await),
+        (Some(other.model_id), None)
+    );
+}
+
 async fn models_are_filtered_sorted_and_paged(store: Store) {
     let db = &store.db;
     let third = 1.0 / 3.0; // no short decimal: a cursor must not round it
@@ -561,7 +610,7 @@ async fn migrations_are_repeatable_and_a_newer_schema_is_refused(store: Store) {
     store.db.check().await.unwrap();
     store.add_future_migration().await;
     let error = store.connect_again().await.unwrap_err();
-    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 1 }), "{error}");
+    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 2 }), "{error}");
     assert!(!error.to_string().contains('\n'), "one clear line: {error}");
     let error = store.db.migrate().await.unwrap_err();
     assert!(matches!(error, StorageError::NewerSchema { .. }), "{error}");

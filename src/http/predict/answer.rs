@@ -262,7 +262,7 @@ impl Field for Set {
 pub struct PredictBody {
     /// The model, by identifier.
     pub model_id: Option<uuid::Uuid>,
-    /// The model, by name (its newest version) or by name and version: `polar/3`.
+    /// The model, by name (its newest version), by name and version, `polar/3`, or by alias, `polar@champion`.
     pub model: Option<String>,
     /// Rows `[{"a": 1}]`, columns `{"a": [1]}` or a matrix `[[1]]`.
     pub data: DataBody,

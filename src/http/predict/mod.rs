@@ -172,12 +172,12 @@ async fn find(
     Ok(cache.get_record(blobs, db, record).await?)
 }
 
-/// The model called `polar` (its newest version) or `polar/3`, ready to answer.
+/// The model called `polar` (its newest version), `polar/3` or `polar@champion`, ready to answer.
 pub async fn find_named(app: &App, db: &Db, name: &str) -> Result<Arc<Loaded>, Problem> {
     Ok(app.models().get_record(app.blobs(), db, named_record(db, name).await?).await?)
 }
 
-/// The row of the model called `polar` (its newest version) or `polar/3`.
+/// The row of the model called `polar` (its newest version), `polar/3` or `polar@champion`.
 pub async fn named_record(db: &Db, name: &str) -> Result<ModelRecord, Problem> {
     models::resolve(db, name).await?.ok_or_else(|| {
         Problem::new(

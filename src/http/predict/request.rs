@@ -19,7 +19,7 @@ use std::{borrow::Cow, fmt};
 pub struct PredictRequest<'a> {
     /// The model, by identifier.
     pub model_id: Option<String>,
-    /// The model, by name or by name and version: `polar`, `polar/3`.
+    /// The model, by name, version or alias: `polar`, `polar/3`, `polar@champion`.
     pub model: Option<String>,
     /// What to predict for.
     #[serde(borrow)]

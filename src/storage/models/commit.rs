@@ -1,6 +1,6 @@
 //! The one transaction that ends a training with a model.
 
-use super::{ModelRecord, NewModel, columns, name};
+use super::{ModelRecord, NewModel, columns_without_aliases, name, own_columns};
 use crate::dataset::Warning;
 use crate::id::ModelId;
 use crate::storage::{
@@ -53,7 +53,7 @@ pub async fn commit(
                              metrics, card, size_bytes, sha256, train_s, tags, description, status, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'ready', $16)
          RETURNING ",
-        columns!()
+        columns_without_aliases!()
     );
     const INSERT_METRIC: &str = "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
 

@@ -1,6 +1,6 @@
 //! Lists of models: filtered, sorted, page by page.
 
-use super::{ModelRecord, columns, name};
+use super::{ModelRecord, columns, name, own_columns};
 use crate::id::{DatasetId, ModelId};
 use crate::storage::{Db, Page, Result, Slice, StorageError, column::from_row, with_pool};
 use chrono::{DateTime, Utc};
@@ -20,6 +20,8 @@ pub struct ModelFilter {
     pub tag: Option<String>,
     /// With this value of `tag`.
     pub tag_value: Option<String>,
+    /// With this alias; case and Unicode form do not matter.
+    pub alias: Option<String>,
 }
 
 /// In which order.
@@ -88,6 +90,9 @@ macro_rules! list {
                     SELECT 1 FROM model_tags
                     WHERE model_tags.model_id = models.model_id AND model_tags.tag = $4
                       AND ($5 IS NULL OR model_tags.value = $5)))
+               AND ($11 IS NULL OR EXISTS (
+                    SELECT 1 FROM model_aliases
+                    WHERE model_aliases.model_id = models.model_id AND model_aliases.alias_key = $11))
              ) AS found
              WHERE $6 IS NULL OR (",
             $first,
@@ -169,6 +174,7 @@ pub async fn list(
                 .bind(page.n_rows())
                 .bind(metric)
                 .bind(missing_metric)
+                .bind(filter.alias.as_deref().map(name::key))
                 .fetch_all($pool)
                 .await
         };

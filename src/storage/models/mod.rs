@@ -1,10 +1,12 @@
 //! Models: one row per trained network; the file is the blob `Model` under the same id.
 
+mod alias;
 mod commit;
 mod index;
 mod list;
 mod name;
 
+pub use alias::{MAX_ALIAS_CHARS, is_alias, remove_alias, set_alias};
 pub use commit::{Committed, commit};
 pub use index::{index, names, versions};
 pub use list::{ModelFilter, ModelSort, SortKey, list};
@@ -68,6 +70,8 @@ pub struct ModelRecord {
     pub model_name: String,
     /// Counts from 1 for each name.
     pub version: i64,
+    /// Further names, in order: `polar@champion` is this model if `champion` is among them.
+    pub aliases: Vec<String>,
     /// `regression` or `classification`.
     pub task: String,
     /// The columns it predicts.
@@ -94,19 +98,40 @@ pub struct ModelRecord {
     pub created_at: DateTime<Utc>,
 }
 
-/// All columns but the card, which is as large as the others are small.
-macro_rules! columns {
+/// All columns of the table but the card, which is as large as the others are small.
+macro_rules! own_columns {
     () => {
         "model_id, model_name, version, task, targets, dataset_id, training_id, metrics, size_bytes, sha256, \
          train_s, tags, description, status, created_at"
     };
 }
+use own_columns;
+
+/// These and the aliases, for a SELECT from `models`. No alias has a comma in it.
+macro_rules! columns {
+    () => {
+        concat!(
+            own_columns!(),
+            ", (SELECT string_agg(alias, ',' ORDER BY alias_key) FROM model_aliases
+                WHERE model_aliases.model_id = models.model_id) AS aliases"
+        )
+    };
+}
 use columns;
+
+/// For a row that was made or removed just now, and so has no alias.
+macro_rules! columns_without_aliases {
+    () => {
+        concat!(own_columns!(), ", CAST(NULL AS TEXT) AS aliases")
+    };
+}
+use columns_without_aliases;
 
 from_row!(ModelRecord, |row| Ok(Self {
     model_id: row.try_get("model_id")?,
     model_name: row.try_get("model_name")?,
     version: row.try_get("version")?,
+    aliases: split_aliases(row.try_get("aliases")?),
     task: row.try_get("task")?,
     targets: row.try_get::<Document<_>, _>("targets")?.0,
     dataset_id: row.try_get("dataset_id")?,
@@ -120,6 +145,10 @@ from_row!(ModelRecord, |row| Ok(Self {
     status: row.try_get("status")?,
     created_at: row.try_get("created_at")?,
 }));
+
+fn split_aliases(joined: Option<String>) -> Vec<String> {
+    joined.map_or_else(Vec::new, |text| text.split(',').map(str::to_owned).collect())
+}
 
 /// A model that a training made, to be stored by [`commit`].
 #[derive(Debug, Clone)]
@@ -175,11 +204,14 @@ pub async fn newest(db: &Db) -> Result<Option<ModelRecord>> {
     Ok(with_pool!(db, |pool| sqlx::query_as(NEWEST).fetch_optional(pool).await)?)
 }
 
-/// The model called `polar` (its newest version) or `polar/3`. Case and Unicode form do not matter.
+/// The model called `polar` (its newest version), `polar/3` or `polar@champion`. Case and Unicode form do not matter.
 pub async fn resolve(db: &Db, reference: &str) -> Result<Option<ModelRecord>> {
     const VERSION: &str = concat!("SELECT ", columns!(), " FROM models WHERE name_key = $1 AND version = $2");
     const NEWEST_VERSION: &str =
         concat!("SELECT ", columns!(), " FROM models WHERE name_key = $1 ORDER BY version DESC LIMIT 1");
+    if let Some(model) = alias::find(db, reference).await? {
+        return Ok(Some(model));
+    }
     let (name, version) = name::split_version(reference);
     let key = name::key(name);
     Ok(with_pool!(db, |pool| match version {
@@ -221,6 +253,7 @@ pub async fn patch(db: &Db, model_id: ModelId, patch: &ModelPatch) -> Result<Opt
     const PATCH: &str = "
         UPDATE models SET model_name = $2, name_key = $3, version = $4, tags = $5, description = $6
         WHERE model_id = $1";
+    const MOVE_ALIASES: &str = "UPDATE model_aliases SET name_key = $2 WHERE model_id = $1";
     const CLEAR_TAGS: &str = "DELETE FROM model_tags WHERE model_id = $1";
 
     with_pool!(db, |pool| {
@@ -242,6 +275,8 @@ pub async fn patch(db: &Db, model_id: ModelId, patch: &ModelPatch) -> Result<Opt
             if new_key != old_key {
                 model.version =
                     sqlx::query_scalar(commit::NEXT_VERSION).bind(&new_key).fetch_one(&mut *tx).await?;
+                // No other model has the new name, so none of its aliases is taken.
+                sqlx::query(MOVE_ALIASES).bind(model_id).bind(&new_key).execute(&mut *tx).await?;
             }
             model.model_name.clone_from(new_name);
         }
@@ -282,9 +317,29 @@ pub async fn set_status(db: &Db, model_id: ModelId, status: ModelStatus) -> Resu
 }
 
 /// Removes the row and returns it; `None` if it was not there. The caller removes the blob after.
+///
+/// # Errors
+/// [`StorageError::HasAliases`] while an alias points to the model.
 pub async fn delete(db: &Db, model_id: ModelId) -> Result<Option<ModelRecord>> {
-    const DELETE: &str = concat!("DELETE FROM models WHERE model_id = $1 RETURNING ", columns!());
-    Ok(with_pool!(db, |pool| sqlx::query_as(DELETE).bind(model_id).fetch_optional(pool).await)?)
+    // The condition, and not the foreign key, refuses on SQLite: with RETURNING, the row is handed out before the key
+    // is checked. On PostgreSQL the key covers an alias that is set in this moment.
+    const DELETE: &str = concat!(
+        "DELETE FROM models
+         WHERE model_id = $1
+           AND NOT EXISTS (SELECT 1 FROM model_aliases WHERE model_aliases.model_id = $1)
+         RETURNING ",
+        columns_without_aliases!()
+    );
+    let deleted: sqlx::Result<Option<ModelRecord>> =
+        with_pool!(db, |pool| sqlx::query_as(DELETE).bind(model_id).fetch_optional(pool).await);
+    match deleted {
+        Ok(Some(model)) => Ok(Some(model)),
+        Err(error) if !alias::is_foreign_key(&error) => Err(error.into()),
+        Ok(None) | Err(_) => match get(db, model_id).await? {
+            Some(model) => Err(StorageError::HasAliases { aliases: model.aliases }),
+            None => Ok(None),
+        },
+    }
 }
 
 /// The ids and statuses of all models; for the sweep.
