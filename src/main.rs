@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            eprintln!("{}", cli::in_language(&format!("error: {}", one_line(&error))));
             ExitCode::FAILURE
         }
     }

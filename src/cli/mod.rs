@@ -149,6 +149,18 @@ fn one_line(command: &clap::Command, error: &clap::Error) -> String {
     }
 }
 
+/// A message in the language of the terminal. Of one with several lines, those after the first begin
+/// with the place that they are about.
+pub fn in_language(message: &str) -> String {
+    let language = config::language();
+    let mut lines = message.lines();
+    let first = language.translate(lines.next().unwrap_or_default()).into_owned();
+    lines.fold(first, |text, line| match line.trim_start().split_once(' ') {
+        Some((place, message)) => format!("{text}\n  {place} {}", language.translate(message)),
+        None => format!("{text}\n{line}"),
+    })
+}
+
 /// Writes a result to standard output. A reader that has gone away, as `head` does, is no error.
 #[expect(clippy::unnecessary_wraps, reason = "every subcommand ends in this shape")]
 fn print(text: &str) -> anyhow::Result<ExitCode> {

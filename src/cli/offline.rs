@@ -2,11 +2,15 @@
 
 use super::{ComputeArgs, backend, default_output, progress::Bar};
 use crate::{
+    config,
     dataset::{self, Column, ReadLimits, ReadOptions, Table, Values},
-    http::predict::{
-        answer::{Answer, Extras},
-        cells,
-        request::Data,
+    http::{
+        messages,
+        predict::{
+            answer::{Answer, Extras},
+            cells,
+            request::Data,
+        },
     },
     model::{Cell, Model, PredictOptions, UnknownCategory},
     training::{self, Compute, Event, Limits, Stop, TrainRequest},
@@ -103,7 +107,7 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let checked = training::check(&request, &reading.description, &stem, &Limits::default())
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     for warning in reading.description.warnings.iter().chain(&checked.warnings) {
-        eprintln!("note: {}", warning.message);
+        eprintln!("{}", super::in_language(&format!("note: {}", warning.message)));
     }
     let compute = Compute {
         backend: backend(args.compute.backend),
@@ -113,7 +117,7 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let mut bar = Bar::new();
     let mut observe = |event: Event| {
         if let Event::Progress { fraction, message, .. } = event {
-            bar.show(fraction, &message);
+            bar.show(fraction, &super::in_language(&message));
         }
     };
     let data = training::Data { table: &reading.table, description: &reading.description, test_rows: None };
@@ -121,16 +125,17 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
     bar.end();
     let trained = trained?;
     for warning in &trained.warnings {
-        eprintln!("note: {}", warning.message);
+        eprintln!("{}", super::in_language(&format!("note: {}", warning.message)));
     }
     let output = args.output.unwrap_or_else(|| default_output(&args.file));
     write_whole(&output, &trained.bytes)?;
-    eprintln!(
+    let done = format!(
         "{} rows, {:.1} s, model written to {}",
         reading.table.n_rows(),
         trained.train_s,
         output.display()
     );
+    eprintln!("{}", super::in_language(&done));
     super::print(&serde_json::to_string_pretty(&trained.metrics)?)
 }
 
@@ -176,7 +181,8 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
         Err(error) => bail!("{}", cells::problem(&error, shape, model.inputs())),
     };
     let answer = Answer::unnamed(Extras::new(&predictions, &cells.warnings, cells.n_rows, model.inputs()));
-    super::print(&serde_json::to_string_pretty(&answer)?)
+    let json = serde_json::to_string_pretty(&answer)?;
+    super::print(&String::from_utf8_lossy(&messages::translated(json.as_bytes(), config::language())))
 }
 
 /// The columns of a table as those of a request.

@@ -11,6 +11,7 @@ pub use settings::{
 };
 pub use units::{Seconds, Secret, Size};
 
+use crate::language::Language;
 use clap::{Args, Command, FromArgMatches};
 use std::fmt::Write as _;
 
@@ -52,6 +53,14 @@ fn check_names(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
 pub fn no_color() -> bool {
     #[expect(clippy::disallowed_methods, reason = "this module reads the environment")]
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// The language of the terminal: that of the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set.
+pub fn language() -> Language {
+    #[expect(clippy::disallowed_methods, reason = "this module reads the environment")]
+    let set = |name: &str| std::env::var(name).ok().filter(|locale| !locale.is_empty());
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set);
+    locale.map_or(Language::English, |locale| Language::of_locale(&locale))
 }
 
 /// The environment name of every setting, in order.

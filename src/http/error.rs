@@ -365,7 +365,6 @@ impl Problem {
         *response.status_mut() = status;
         *response.headers_mut() = self.headers;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         response
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     error::{Problem, Slug},
     extract::accepts,
+    language,
     protocols::Dialect,
 };
 use crate::{app::App, telemetry};
@@ -64,6 +65,7 @@ fn treatment(path: Option<&str>) -> Treatment {
 /// The outermost layer.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let begin = Instant::now();
+    let language = language::wanted(request.headers());
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = request.method().clone();
@@ -78,6 +80,10 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     };
 
     response = finish(response, &request_id, dialect);
+    // The description of the routes is in English.
+    if path.as_ref().is_none_or(|path| path.as_str() != "/openapi.json") {
+        response = language::answer_in(language, response).await;
+    }
     if app.shutdown().is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -51,7 +51,9 @@ pub struct ProblemSchema {
         description = "A spreadsheet goes in, a trained neural network answers.\n\nUpload a table with `POST /upload`, \
             train on it with `POST /train`, ask with `POST /predict`, look around with `GET /models`, take the network \
             away with `GET /model/{model_id}`. Errors are problem documents (RFC 9457); each kind has a page under \
-            `/problems`.",
+            `/problems`.\n\nMessages come in English, or in Brazilian Portuguese where the header `Accept-Language` prefers it (`pt`, \
+            `pt-BR`, `pt-PT`): titles, details, reasons, warnings, log lines and the pages of the problems. Names of \
+            fields, codes and slugs are the same in every language.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(

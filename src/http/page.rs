@@ -3,12 +3,14 @@
 use super::{
     error::{Kind, Problem, Slug},
     extract::Path,
+    language,
 };
+use crate::language::Language;
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 /// Nothing is loaded from elsewhere, and no script runs. The style is the page's own.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -49,6 +51,7 @@ pub async fn show_index(headers: HeaderMap) -> Response {
             "routes": routes});
         return super::extract::Json(body).into_response();
     }
+    let page = Page::asked_for_by(&headers);
     let mut rows = String::new();
     for (method, path, summary) in ROUTES {
         let path = if path.contains('{') || *method != "GET" {
@@ -56,48 +59,73 @@ pub async fn show_index(headers: HeaderMap) -> Response {
         } else {
             format!("<a href=\"{path}\">{path}</a>")
         };
-        let _ = writeln!(rows, "<tr><td><code>{method}</code><td><code>{path}</code><td>{summary}");
+        let _ =
+            writeln!(rows, "<tr><td><code>{method}</code><td><code>{path}</code><td>{}", page.text(summary));
     }
-    html(
-        "taqicfd",
-        &format!("<p>A spreadsheet goes in, a trained neural network answers.<table>{rows}</table>"),
-    )
+    let about = page.text("A spreadsheet goes in, a trained neural network answers.");
+    page.html("taqicfd", &format!("<p>{about}<table>{rows}</table>"))
 }
 
 /// `GET /problems`: all of them.
-pub async fn list_problems() -> Response {
+pub async fn list_problems(headers: HeaderMap) -> Response {
+    let page = Page::asked_for_by(&headers);
     let mut rows = String::new();
     for Kind { slug, status, title, .. } in Slug::ALL.iter().map(|slug| slug.kind()) {
         let _ = writeln!(
             rows,
-            "<tr><td>{status}<td><a href=\"/problems/{slug}\"><code>{slug}</code></a><td>{title}"
+            "<tr><td>{status}<td><a href=\"/problems/{slug}\"><code>{slug}</code></a><td>{}",
+            page.text(title)
         );
     }
-    html("What can go wrong", &format!("<table>{rows}</table>"))
+    page.html("What can go wrong", &format!("<table>{rows}</table>"))
 }
 
 /// `GET /problems/{slug}`: what it means and how to mend it.
-pub async fn show_problem(Path(slug): Path<String>) -> Result<Response, Problem> {
+pub async fn show_problem(headers: HeaderMap, Path(slug): Path<String>) -> Result<Response, Problem> {
+    let page = Page::asked_for_by(&headers);
     let slug = Slug::find(&slug).ok_or_else(|| {
         Problem::new(Slug::NotFound, "no problem has this name; see /problems for all of them")
     })?;
     let Kind { slug, status, title, meaning, mend } = slug.kind();
-    Ok(html(
+    let status = page.text(&format!("HTTP status {status}")).into_owned();
+    Ok(page.html(
         title,
         &format!(
-            "<p><code>{slug}</code>, HTTP status {status}<h2>What it means</h2><p>{meaning}<h2>How to mend it</h2>\
-             <p>{}<p><a href=\"/problems\">All problems</a>",
-            escape(mend)
+            "<p><code>{slug}</code>, {status}<h2>{}</h2><p>{}<h2>{}</h2><p>{}<p><a href=\"/problems\">{}</a>",
+            page.text("What it means"),
+            page.text(meaning),
+            page.text("How to mend it"),
+            escape(&page.text(mend)),
+            page.text("All problems"),
         ),
     ))
 }
 
-fn html(title: &str, body: &str) -> Response {
+/// A page in the language of its reader.
+struct Page(Language);
+
+impl Page {
+    fn asked_for_by(headers: &HeaderMap) -> Self {
+        Self(language::wanted(headers))
+    }
+
+    fn text<'a>(&self, english: &'a str) -> Cow<'a, str> {
+        self.0.translate(english)
+    }
+
+    fn html(&self, title: &str, body: &str) -> Response {
+        let mut response = html(self.0.tag(), &self.text(title), body);
+        language::declare(response.headers_mut(), self.0);
+        response
+    }
+}
+
+fn html(language: &str, title: &str, body: &str) -> Response {
     const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
         td{padding:.1rem 1rem .1rem 0;vertical-align:top}@media(prefers-color-scheme:dark){body{background:#111;\
         color:#ddd}a{color:#8bf}}";
     let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+        "<!doctype html><html lang=\"{language}\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{body}"
     );
     let headers = [
@@ -120,9 +148,9 @@ mod tests {
     #[tokio::test]
     async fn every_problem_has_a_page() {
         for slug in Slug::ALL {
-            let response = show_problem(Path(slug.kind().slug.to_owned())).await.unwrap();
+            let response = show_problem(HeaderMap::new(), Path(slug.kind().slug.to_owned())).await.unwrap();
             assert_eq!(response.status(), 200);
         }
-        assert!(show_problem(Path("<script>".to_owned())).await.is_err());
+        assert!(show_problem(HeaderMap::new(), Path("<script>".to_owned())).await.is_err());
     }
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod blobs;
+mod catalogue;
 mod cli;
 mod contract;
 mod crash;
@@ -16,6 +17,7 @@ mod http_predict;
 mod http_train;
 mod http_upload;
 mod jobs;
+mod language;
 mod postgres;
 mod process;
 mod protocols;

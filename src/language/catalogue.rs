@@ -1,0 +1,188 @@
+//! The catalogue of messages, read from the text files of `src/language/pt_br/`.
+//!
+//! ```text
+//! # A remark.
+//! {} of {} rows have no value           an English template, as in the sources
+//!     {0} de {1} linhas não têm valor   and under it, indented by four blanks, its translation
+//! ```
+//!
+//! What the holes mean is told in [`super::template`].
+
+use super::template::Template;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
+
+const INDENT: &str = "    ";
+
+/// Name and text of every file, in the order of the README's map. Those of `libraries.txt` come
+/// from other people's code.
+pub const FILES: [(&str, &str); 7] = [
+    ("reading.txt", include_str!("pt_br/reading.txt")),
+    ("training.txt", include_str!("pt_br/training.txt")),
+    ("predicting.txt", include_str!("pt_br/predicting.txt")),
+    ("serving.txt", include_str!("pt_br/serving.txt")),
+    ("problems.txt", include_str!("pt_br/problems.txt")),
+    ("command_line.txt", include_str!("pt_br/command_line.txt")),
+    ("libraries.txt", include_str!("pt_br/libraries.txt")),
+];
+
+/// The catalogue of Brazilian Portuguese.
+pub fn portuguese() -> &'static Catalogue {
+    static PORTUGUESE: LazyLock<Catalogue> = LazyLock::new(|| {
+        let texts = FILES.map(|(_, text)| text);
+        Catalogue::read(&texts).expect("a test has read the same files")
+    });
+    &PORTUGUESE
+}
+
+/// Templates, so arranged that few have to be tried on a message.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// The most exact ones first.
+    templates: Vec<Template>,
+    /// Those without holes, by their text.
+    whole: HashMap<&'static str, usize>,
+    /// Those that begin with a text, by its first character.
+    by_first: HashMap<char, Vec<usize>>,
+    /// Those that begin with a hole.
+    open: Vec<usize>,
+}
+
+impl Catalogue {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When a line has no partner, a text is there twice, or a pair does not fit together.
+    pub fn read(texts: &[&'static str]) -> Result<Self, String> {
+        let mut pairs = Vec::new();
+        let mut seen = HashSet::new();
+        for text in texts {
+            for (english, translation) in pairs_of(text)? {
+                if !seen.insert(english) {
+                    return Err(format!("it is there twice: {english}"));
+                }
+                pairs.push((english, Template::new(english, translation)?));
+            }
+        }
+        pairs.sort_by_key(|(_, template)| std::cmp::Reverse(template.n_fixed()));
+        let mut catalogue = Self {
+            templates: Vec::with_capacity(pairs.len()),
+            whole: HashMap::new(),
+            by_first: HashMap::new(),
+            open: Vec::new(),
+        };
+        for (i, (english, template)) in pairs.into_iter().enumerate() {
+            match template.first_char() {
+                Some(_) if !english.contains(['{', '}', '…']) => {
+                    catalogue.whole.insert(english, i);
+                }
+                Some(first) => catalogue.by_first.entry(first).or_default().push(i),
+                None => catalogue.open.push(i),
+            }
+            catalogue.templates.push(template);
+        }
+        Ok(catalogue)
+    }
+
+    /// The translation of a message, or `None` where no template fits it.
+    pub fn translate(&self, message: &str) -> Option<String> {
+        let first = message.chars().next()?;
+        if let Some(i) = self.whole.get(message) {
+            return self.templates.get(*i).map(|template| template.fill(&[], |_| None));
+        }
+        let fitting = |places: &[usize]| {
+            places.iter().find_map(|i| Some((*i, self.templates.get(*i)?.captures(message)?)))
+        };
+        let closed = self.by_first.get(&first).and_then(|places| fitting(places));
+        let found = match (closed, fitting(&self.open)) {
+            (Some(closed), Some(open)) => Some(if closed.0 < open.0 { closed } else { open }),
+            (closed, open) => closed.or(open),
+        };
+        let (i, captures) = found?;
+        // A capture is shorter than the message, so this ends.
+        Some(self.templates[i].fill(&captures, |text| self.translate(text)))
+    }
+}
+
+/// The pairs of one file, in order.
+///
+/// # Errors
+/// When a line has no partner.
+pub fn pairs_of(text: &'static str) -> Result<Vec<(&'static str, &'static str)>, String> {
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut pairs = Vec::new();
+    while let Some(english) = lines.next() {
+        let translation = lines.next().and_then(|line| line.strip_prefix(INDENT));
+        let Some(translation) = translation.filter(|_| !english.starts_with(INDENT)) else {
+            return Err(format!("it has no translation under it: {english}"));
+        };
+        pairs.push((english, translation));
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_can_be_read() {
+        let texts = FILES.map(|(_, text)| text);
+        let catalogue = Catalogue::read(&texts).unwrap();
+        assert!(catalogue.templates.len() > 400, "{}", catalogue.templates.len());
+    }
+
+    #[test]
+    fn a_line_without_a_partner_is_an_error() {
+        for text in ["one\n", "one\ntwo\n", "    um\n", "one\n    um\none\n    um\n"] {
+            assert!(Catalogue::read(&[text]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_are_translated_with_what_the_user_wrote_as_it_is() {
+        let check = |english: &str, expected: &str| {
+            assert_eq!(portuguese().translate(english).as_deref(), Some(expected));
+        };
+        check("all 315 values are numbers", "todos os 315 valores são números");
+        check(
+            "it is the first row; the header is lines 6 to 7, whose names are joined where one would repeat; 4 line(s) \
+             above it are titles or notes",
+            "é a primeira linha; o cabeçalho ocupa as linhas 6 a 7, cujos nomes foram unidos onde um deles se \
+             repetiria; 4 linhas acima são títulos ou observações",
+        );
+        check(
+            "Ângulo = 40 ° is above 12 °, the largest value seen in training",
+            "Ângulo = 40 ° está acima de 12 °, o maior valor visto no treinamento",
+        );
+        check(
+            "\"all values are the same\" is not used: all 3 values are 7",
+            "\"all values are the same\" não é usada: todos os 3 valores são 7",
+        );
+        check("3 of 5 networks done, epoch 9 of 256", "3 de 5 redes prontas, época 9 de 256");
+        check(
+            "it has the most filled cells, 120; 'Notas' has 5, 'x' has 3",
+            "tem o maior número de células preenchidas, 120; 'Notas' tem 5, 'x' tem 3",
+        );
+        check(
+            "`epochs`: invalid type: string \"many\", expected i64",
+            "`epochs`: tipo inválido: texto \"many\", esperava-se um número inteiro",
+        );
+        assert_eq!(portuguese().translate("something nobody has written yet"), None);
+        assert_eq!(portuguese().translate(""), None);
+    }
+
+    #[test]
+    fn of_two_templates_that_fit_the_more_exact_one_wins() {
+        let texts = ["a {}\n    x {0}\na {} b\n    y {0}\n{} of c b\n    z {0}\n"];
+        let catalogue = Catalogue::read(&texts).unwrap();
+        let check = |message: &str, expected: &str| {
+            assert_eq!(catalogue.translate(message).as_deref(), Some(expected), "{message}");
+        };
+        check("a 1", "x 1");
+        check("a 1 b", "y 1");
+        check("a of c b", "z a");
+    }
+}
