@@ -180,6 +180,11 @@ problems! {
     StorageUnavailable = 503 "storage-unavailable", "The file store does not answer",
         "The folder or the S3 service is away.", "Try again after the time in Retry-After.";
 
+    // Importing a model.
+    MalformedModel = 422 "malformed-model", "The model file is damaged",
+        "The file is cut off, longer than it should be, changed somewhere, or no model file of this program.",
+        "Download it again with GET /model/{model_id}, without a format, and send it as it is.";
+
     // Predicting.
     MissingField = 422 "missing-field", "A value is missing",
         "A row lacks an input that had a value in every row of the training.", "Add the fields listed in `errors`.";

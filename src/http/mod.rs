@@ -14,6 +14,7 @@ pub mod follow;
 pub mod from_errors;
 pub mod health;
 pub mod idempotency;
+pub mod import;
 pub mod json;
 pub mod language;
 pub mod list;
@@ -71,6 +72,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(model_file::routes())
         .merge(aliases::routes())
         .merge(compare::routes())
+        .merge(import::routes())
         .merge(datasets::routes())
         .merge(correlations::routes())
         .merge(trainings::routes())

@@ -55,12 +55,12 @@ pub struct ModelSummary {
     targets: Vec<String>,
     /// When it was stored.
     created_at: DateTime<Utc>,
-    /// The dataset it learnt from; may have been deleted since.
-    #[schema(value_type = uuid::Uuid)]
-    dataset_id: DatasetId,
-    /// The training that made it.
-    #[schema(value_type = uuid::Uuid)]
-    training_id: TrainingId,
+    /// The dataset it learnt from; may have been deleted since. Null for a model that was imported.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    dataset_id: Option<DatasetId>,
+    /// The training that made it. Null for a model that was imported.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    training_id: Option<TrainingId>,
     /// Scores on the test part: rows that the network never saw.
     #[schema(value_type = Object, example = json!({"rmse": 0.02, "mae": 0.01, "r2": 0.99}))]
     metrics: Value,
@@ -79,8 +79,16 @@ pub struct ModelSummary {
     status: ModelStatus,
 }
 
+impl ModelSummary {
+    /// The identifier.
+    pub(super) fn model_id(&self) -> ModelId {
+        self.model_id
+    }
+}
+
 impl From<ModelRecord> for ModelSummary {
     fn from(record: ModelRecord) -> Self {
+        let is_imported = record.is_imported();
         Self {
             model_id: record.model_id,
             model_name: record.model_name,
@@ -89,8 +97,8 @@ impl From<ModelRecord> for ModelSummary {
             task: record.task,
             targets: record.targets,
             created_at: record.created_at,
-            dataset_id: record.dataset_id,
-            training_id: record.training_id,
+            dataset_id: (!is_imported).then_some(record.dataset_id),
+            training_id: (!is_imported).then_some(record.training_id),
             metrics: record.metrics,
             size_bytes: record.size_bytes,
             sha256: record.sha256,
@@ -245,14 +253,7 @@ pub async fn update_model(
     let record = find(db, &model_id).await?;
     require_match(&headers, &record)?;
     if let Some(name) = &change.model_name {
-        let fits =
-            !name.trim().is_empty() && name.chars().count() <= 200 && !name.chars().any(char::is_control);
-        if !fits {
-            return Err(Problem::invalid(
-                "/model_name",
-                "must have 1 to 200 characters and no control characters",
-            ));
-        }
+        check_name(name)?;
     }
     if change.description.as_ref().is_some_and(|text| text.len() > 64 << 10) {
         return Err(Problem::invalid("/description", "must have at most 65536 bytes"));
@@ -301,6 +302,15 @@ pub(super) async fn find(db: &Db, model_id: &str) -> Result<ModelRecord, Problem
 
 pub(super) fn not_found(model_id: &str) -> Problem {
     Problem::new(Slug::ModelNotFound, format!("there is no model {model_id}; GET /models lists them"))
+}
+
+/// Refuses what cannot be the name of a model.
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+    let fits = !name.trim().is_empty() && name.chars().count() <= 200 && !name.chars().any(char::is_control);
+    if fits {
+        return Ok(());
+    }
+    Err(Problem::invalid("/model_name", "must have 1 to 200 characters and no control characters"))
 }
 
 /// Changes with everything that can be changed.

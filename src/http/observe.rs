@@ -57,7 +57,7 @@ fn treatment(path: Option<&str>) -> Treatment {
             | "/v2/health/ready",
         ) => Treatment::Health,
         Some("/train" | "/trainings/{training_id}") => Treatment::Waiting,
-        Some("/upload" | "/datasets/{dataset_id}/reread") => Treatment::Upload,
+        Some("/upload" | "/datasets/{dataset_id}/reread" | "/models/import") => Treatment::Upload,
         _ => Treatment::Ordinary,
     }
 }

@@ -4,7 +4,6 @@ use super::{
     body::LimitedBody,
     error::{Problem, Slug},
     multipart::Multipart,
-    read_options::UploadOptions,
 };
 use crate::app::App;
 use axum::{
@@ -64,12 +63,15 @@ impl Drop for TempFile {
     }
 }
 
+/// Takes an option of a form, by name.
+pub type SetOption<'a> = &'a mut (dyn FnMut(&str, String) -> Result<(), Problem> + Send);
+
 /// Takes the file and the options from a form, or the file alone from a plain body.
 pub async fn receive(
     app: &App,
     headers: &HeaderMap,
     body: Body,
-    options: &mut UploadOptions,
+    set_option: SetOption<'_>,
 ) -> Result<Received, Problem> {
     let server = &app.settings().server;
     let content_type = match headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) {
@@ -79,7 +81,7 @@ pub async fn receive(
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let body = LimitedBody::new(headers, body, server, server.max_upload, "TAQICFD_MAX_UPLOAD")?;
     match essence.as_str() {
-        "multipart/form-data" => from_form(app, Multipart::new(content_type, body)?, options).await,
+        "multipart/form-data" => from_form(app, Multipart::new(content_type, body)?, set_option).await,
         // What browsers and curl send for a form without a file, and what no spreadsheet is.
         "application/x-www-form-urlencoded" | "application/json" => Err(Problem::new(
             Slug::UnsupportedMediaType,
@@ -93,7 +95,7 @@ pub async fn receive(
     }
 }
 
-async fn from_form(app: &App, mut form: Multipart, options: &mut UploadOptions) -> Result<Received, Problem> {
+async fn from_form(app: &App, mut form: Multipart, set_option: SetOption<'_>) -> Result<Received, Problem> {
     let mut received = None;
     while let Some(part) = form.next_part().await? {
         if part.name == "file" {
@@ -111,7 +113,7 @@ async fn from_form(app: &App, mut form: Multipart, options: &mut UploadOptions) 
             received = Some(sink.finish(part.filename.unwrap_or_default()).await?);
         } else {
             let text = form.text(&part.name, MAX_OPTION_BYTES).await?;
-            options.set(&part.name, text).map_err(Problem::closing)?;
+            set_option(&part.name, text).map_err(Problem::closing)?;
         }
     }
     received.ok_or_else(|| {
@@ -126,10 +128,7 @@ async fn from_body(app: &App, mut body: LimitedBody) -> Result<Received, Problem
     }
     let received = sink.finish(String::new()).await?;
     if received.size_bytes == 0 {
-        return Err(Problem::new(
-            Slug::MissingBody,
-            "there is no body; send the bytes of a CSV file or a workbook",
-        ));
+        return Err(Problem::new(Slug::MissingBody, "there is no body; send the bytes of the file"));
     }
     Ok(received)
 }

@@ -127,7 +127,7 @@ async fn upload(
     let db = app.db()?;
     app.check_disk()?;
     let mut options = UploadOptions::from_query(uri.query())?;
-    let received = receive::receive(app, headers, body, &mut options).await?;
+    let received = receive::receive(app, headers, body, &mut |name, text| options.set(name, text)).await?;
     let named =
         if received.filename.is_empty() { options.filename.as_deref() } else { Some(&*received.filename) };
     let filename = receive::clean_filename(named.unwrap_or_default());

@@ -9,21 +9,26 @@
 //!         network.0.layer.0.slope  [units]             where the activation is parametric
 //!         network.1. ...                               one group per network
 //!         domain.rows              [rows, inputs]      encoded training rows, to tell strange ones
+//!         checksum                 [32] bytes          SHA-256 of the file with zeros in this place
 //! ```
 //!
 //! The file is data, never code, and everything it declares is checked against its length before it
-//! is used.
+//! is used. Files from before there was a checksum are read too.
 
 use super::Model;
 use super::device::Backend;
-use super::interval::{Calibration, UsualError};
-use super::manifest::{FORMAT, FORMAT_VERSION, Manifest, Target, Task};
+use super::manifest::{FORMAT, FORMAT_VERSION, Manifest};
 use super::network::{Network, Shape};
+use super::sound;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ops::Range;
 
 const METADATA_KEY: &str = "taqicfd";
 const DOMAIN_ROWS: &str = "domain.rows";
+const CHECKSUM: &str = "checksum";
+const CHECKSUM_BYTES: usize = 32;
 
 /// Why a model file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,17 +49,44 @@ pub enum ModelError {
 /// Writes a model file.
 pub fn to_bytes(manifest: &Manifest, networks: &[Network]) -> Vec<u8> {
     let json = serde_json::to_string(manifest).expect("a manifest has only string keys");
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
         networks.iter().enumerate().flat_map(|(index, network)| network_tensors(index, network)).collect();
     if let Some((rows, width)) = manifest.domain.rows() {
         tensors.push((DOMAIN_ROWS.to_owned(), vec![rows.len() / width, width], to_little_endian(rows)));
     }
+    write(json, &tensors)
+}
+
+/// A file of a manifest and `(name, shape, little-endian bytes)` of each array of floats.
+fn write(manifest: String, tensors: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), manifest)]);
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("sizes come from the shape");
         (name.as_str(), view)
     });
-    safetensors::serialize(views, Some(metadata)).expect("names are distinct and sizes right")
+    let zeros = [0; CHECKSUM_BYTES];
+    let place = TensorView::new(Dtype::U8, vec![CHECKSUM_BYTES], &zeros).expect("as many bytes as it says");
+    let mut file = safetensors::serialize(views.chain([(CHECKSUM, place)]), Some(metadata))
+        .expect("names are distinct and sizes right");
+    let place = checksum_place(&file).expect("it was just written");
+    let checksum = checksum(&file, &place);
+    file[place].copy_from_slice(&checksum);
+    file
+}
+
+/// Where the checksum of a file stands, if it has one.
+fn checksum_place(file: &[u8]) -> Option<Range<usize>> {
+    let (header, metadata) = SafeTensors::read_metadata(file).ok()?;
+    let info = metadata.info(CHECKSUM).filter(|info| info.dtype == Dtype::U8)?;
+    let (begin, end) = info.data_offsets;
+    let begins = size_of::<u64>() + header;
+    (end - begin == CHECKSUM_BYTES).then_some(begins + begin..begins + end)
+}
+
+/// SHA-256 of a file as if the checksum in `place` were zeros.
+fn checksum(file: &[u8], place: &Range<usize>) -> [u8; CHECKSUM_BYTES] {
+    let hash = Sha256::new().chain_update(&file[..place.start]).chain_update([0; CHECKSUM_BYTES]);
+    hash.chain_update(&file[place.end..]).finalize().into()
 }
 
 /// `(name, shape, little-endian bytes)` of each array of a network.
@@ -98,54 +130,28 @@ pub fn read_network(tensors: &SafeTensors, index: usize, shape: &Shape) -> Resul
     }
 }
 
-/// Whether the parts of a manifest fit each other; the weights are checked against it afterwards.
-fn check(manifest: &Manifest) -> Result<(), &'static str> {
-    let n_outputs = match (manifest.task, manifest.targets.as_slice(), &manifest.calibration) {
-        (Task::Regression, targets, Calibration::AbsoluteResiduals { residuals, usual }) => {
-            let all_numbers = targets.iter().all(|target| matches!(target, Target::Number { .. }));
-            let sound = usual.iter().flatten().all(UsualError::is_sound);
-            if !all_numbers || residuals.len() != targets.len() || !sound {
-                return Err("the targets do not fit the task");
-            }
-            targets.len()
-        }
-        (Task::Classification, [Target::Class { classes, .. }], Calibration::ClassScores { .. }) => {
-            classes.len()
-        }
-        _ => return Err("the targets do not fit the task"),
-    };
-    if n_outputs == 0 || n_outputs != manifest.shape.outputs {
-        return Err("the outputs do not fit the targets");
-    }
-    let n_numbers = if manifest.task == Task::Regression { n_outputs } else { 0 };
-    if manifest.shape.embedded.iter().any(|feature| *feature >= manifest.shape.inputs) {
-        return Err("a feature that does not exist is embedded");
-    }
-    for member in &manifest.members {
-        if !member.encoder.matches(&manifest.inputs) || member.encoder.width() != manifest.shape.inputs {
-            return Err("an encoder does not fit the inputs");
-        }
-        if !(member.weight.is_finite() && member.weight > 0.0) {
-            return Err("the weight of a network is not a positive number");
-        }
-        if member.target_scales.len() != n_numbers {
-            return Err("the scales do not fit the targets");
-        }
-    }
-    if !manifest.domain.matches(&manifest.inputs, manifest.shape.inputs) {
-        return Err("the domain does not fit the inputs");
-    }
-    if manifest.members.is_empty() || manifest.inputs.is_empty() {
-        return Err("there is no network or no input");
-    }
-    Ok(())
-}
-
 impl Model {
+    /// Reads a model file from outside: it must have a checksum, so that any change to it is found.
+    /// Never panics, whatever the bytes.
+    pub fn from_foreign_bytes(bytes: &[u8], backend: Backend) -> Result<Self, ModelError> {
+        let model = Self::from_bytes(bytes, backend)?;
+        match checksum_place(bytes) {
+            Some(_) => Ok(model),
+            None => Err(ModelError::Corrupt(
+                "it has no checksum; train again, or use a file of this version".to_owned(),
+            )),
+        }
+    }
+
     /// Reads a model file. Never panics, whatever the bytes.
     pub fn from_bytes(bytes: &[u8], backend: Backend) -> Result<Self, ModelError> {
         let corrupt = |error: &dyn std::fmt::Display| ModelError::Corrupt(error.to_string());
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| corrupt(&e))?;
+        if let Some(place) = checksum_place(bytes)
+            && checksum(bytes, &place) != bytes[place]
+        {
+            return Err(ModelError::Corrupt("its checksum does not fit: some bytes were changed".to_owned()));
+        }
         let json = header
             .metadata()
             .as_ref()
@@ -161,7 +167,7 @@ impl Model {
             return Err(ModelError::TooNew { found });
         }
         let mut manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(&e))?;
-        check(&manifest).map_err(|e| corrupt(&e))?;
+        sound::check(&manifest).map_err(|e| corrupt(&e))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
         if let Some(width) = manifest.domain.width() {
             let n = tensors.tensor(DOMAIN_ROWS).map_or(0, |view| view.shape().first().copied().unwrap_or(0));

@@ -133,6 +133,14 @@ impl Scores {
         Self { n, sorted: scores }
     }
 
+    /// Whether it can be used; a model file that lies is found here.
+    pub fn is_sound(&self) -> bool {
+        let n_kept = self.sorted.len();
+        (n_kept == self.n || (2..self.n).contains(&n_kept))
+            && self.sorted.is_sorted()
+            && self.sorted.iter().all(|score| score.is_finite())
+    }
+
     /// The score that a new row stays below with probability `confidence`: the
     /// `ceil((n + 1) confidence)`-th smallest. `None` where there are too few scores to say.
     pub fn quantile(&self, confidence: f64) -> Option<f64> {

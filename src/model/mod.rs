@@ -17,6 +17,7 @@ pub mod interval;
 pub mod manifest;
 pub mod network;
 pub mod sensitivity;
+mod sound;
 
 pub use device::Backend;
 pub use file::ModelError;

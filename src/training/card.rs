@@ -309,15 +309,8 @@ pub fn lost_to(network: &Scores, baselines: &[(&'static str, Scores)]) -> Vec<Wa
         .collect()
 }
 
-/// The card, beside what the model's record holds anyway.
-pub fn card(
-    manifest: &Manifest,
-    fitted: &[Fitted],
-    split: &super::split::Split,
-    metrics: &Value,
-    baselines: &Value,
-    warnings: &[Warning],
-) -> Value {
+/// What a model file alone tells: the card of a model that was trained elsewhere.
+pub fn of_manifest(manifest: &Manifest) -> Value {
     let targets: Vec<Value> = manifest
         .targets
         .iter()
@@ -343,18 +336,29 @@ pub fn card(
             "shape": manifest.shape,
             "n_parameters": manifest.shape.n_parameters(),
             "n_networks": manifest.members.len(),
-            "best_epochs": fitted.iter().map(|fitted| fitted.best.epoch).collect::<Vec<_>>(),
         },
-        "split": {
-            "method": manifest.settings["validation"]["method"],
-            "training_rows": split.folds[0].training.len(),
-            "validation_rows": split.folds[0].validation.len(),
-            "test_rows": split.test.len(),
-            "folds": split.folds.len(),
-        },
-        "metrics": metrics,
-        "baselines": baselines,
-        "warnings": warnings,
+        "metrics": manifest.scores["metrics"],
+        "baselines": manifest.scores["baselines"],
         "program_version": manifest.program_version,
     })
+}
+
+/// The card, beside what the model's record holds anyway.
+pub fn card(
+    manifest: &Manifest,
+    fitted: &[Fitted],
+    split: &super::split::Split,
+    warnings: &[Warning],
+) -> Value {
+    let mut card = of_manifest(manifest);
+    card["network"]["best_epochs"] = fitted.iter().map(|fitted| fitted.best.epoch).collect();
+    card["split"] = json!({
+        "method": manifest.settings["validation"]["method"],
+        "training_rows": split.folds[0].training.len(),
+        "validation_rows": split.folds[0].validation.len(),
+        "test_rows": split.test.len(),
+        "folds": split.folds.len(),
+    });
+    card["warnings"] = json!(warnings);
+    card
 }

@@ -230,7 +230,7 @@ impl Session<'_> {
         manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
         let importance =
             importance(self.prepared, self.inputs, &manifest.members, &chosen, &judged, self.compute);
-        let mut card = card::card(&manifest, &chosen, split, &metrics, &baselines, &warnings);
+        let mut card = card::card(&manifest, &chosen, split, &warnings);
         card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
         card["domain"] = card::flagged(self.prepared, &manifest, &judged);
         card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
@@ -668,7 +668,8 @@ mod tests {
             for byte in [0x00, 0xff, b'9', b'"'] {
                 let mut damaged = whole.clone();
                 damaged[at] = byte;
-                let _ = Model::from_bytes(&damaged, Backend::Flex);
+                let read = Model::from_foreign_bytes(&damaged, Backend::Flex);
+                assert!(read.is_err() || damaged == whole, "byte {at} set to {byte}");
             }
         }
     }

@@ -16,6 +16,7 @@ mod http_models;
 mod http_predict;
 mod http_train;
 mod http_upload;
+mod import;
 mod jobs;
 mod language;
 mod postgres;

@@ -40,6 +40,11 @@ pub(super) fn data(facts: &Facts) -> Vec<Block> {
     let Facts { card, dataset, .. } = facts;
     let mut blocks = vec![Block::Heading("Data".to_owned())];
     blocks.push(Block::Text(match dataset {
+        Value::Null if !card["imported"].is_null() => {
+            "The model was trained elsewhere and imported as a file, which does not hold what is known about its data \
+             beyond the columns."
+                .to_owned()
+        }
         Value::Null => {
             "The dataset has been deleted since; its columns are those that the model remembers.".to_owned()
         }
@@ -258,7 +263,9 @@ pub(super) fn network(facts: &Facts) -> Vec<Block> {
         ("seed", shown(&settings["seed"])),
         ("time of training", format!("{} s", shown(&model["train_s"]))),
     ];
-    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    // The file of a model that was imported does not say how long it took.
+    let n_known = rows.len() - usize::from(!card["imported"].is_null());
+    let rows = rows.into_iter().take(n_known).map(|(name, value)| vec![name.to_owned(), value]).collect();
     vec![Block::Heading("Network".to_owned()), Block::Table { header: row(["setting", "value"]), rows }]
 }
 
@@ -271,7 +278,9 @@ pub(super) fn warnings(facts: &Facts) -> Vec<Block> {
     };
     let (training, reading) = (list(&facts.card["warnings"]), list(&facts.dataset["warnings"]));
     let mut blocks = vec![Block::Heading("Warnings".to_owned())];
-    if training.is_empty() {
+    if !facts.card["imported"].is_null() {
+        blocks.push(Block::Text("The model file does not hold the warnings of the training.".to_owned()));
+    } else if training.is_empty() {
         blocks.push(Block::Text("The training gave no warning.".to_owned()));
     } else {
         blocks.push(Block::Items(training));

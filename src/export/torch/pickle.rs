@@ -107,6 +107,6 @@ mod tests {
         let mut pickle = Pickle(Vec::new());
         pickle.integer(7);
         pickle.integer(1 << 40);
-        assert_eq!(pickle.0, b"J\x07\0\0\0\x8a\x09\0\0\0\0\0\x01\0\0\0\0");
+        assert_eq!(pickle.0, b"J\x07\0\0\0\x8a\x09\0\0\0\0\0\x01\0\0\0");
     }
 }

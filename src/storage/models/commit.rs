@@ -2,7 +2,7 @@
 
 use super::{ModelRecord, NewModel, columns_without_aliases, name, own_columns};
 use crate::dataset::Warning;
-use crate::id::ModelId;
+use crate::id::{ModelId, TrainingId};
 use crate::storage::{
     Db, Lease, Result, StorageError,
     column::{Count, Document},
@@ -29,6 +29,76 @@ pub(super) const NEXT_VERSION: &str = "
 
 pub(super) const INSERT_TAG: &str = "INSERT INTO model_tags (model_id, tag, value) VALUES ($1, $2, $3)";
 
+pub(super) const INSERT: &str = concat!(
+    "INSERT INTO models (model_id, model_name, name_key, version, task, targets, dataset_id, training_id,
+                         metrics, card, size_bytes, sha256, train_s, tags, description, status, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'ready', $16)
+     RETURNING ",
+    columns_without_aliases!()
+);
+pub(super) const INSERT_METRIC: &str =
+    "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
+
+/// Inserts `model` as the next version of its name, with what lists sort and filter by; the record that came of
+/// it. A macro, because the transactions of the two databases have different types.
+macro_rules! stored {
+    ($tx:ident, $model:expr, $training_id:expr, $now:expr) => {{
+        let model: &NewModel = $model;
+        let name_key = name::key(&model.model_name);
+        let version: i64 = sqlx::query_scalar(NEXT_VERSION).bind(&name_key).fetch_one(&mut *$tx).await?;
+        let stored: ModelRecord = sqlx::query_as(INSERT)
+            .bind(model.model_id)
+            .bind(&model.model_name)
+            .bind(name_key)
+            .bind(version)
+            .bind(&model.task)
+            .bind(Document(model.targets.clone()))
+            .bind(model.dataset_id)
+            .bind($training_id)
+            .bind(Document(model.metrics.clone()))
+            .bind(Document(model.card.clone()))
+            .bind(Count(model.size_bytes))
+            .bind(&model.sha256)
+            .bind(model.train_s)
+            .bind(Document(model.tags.clone()))
+            .bind(&model.description)
+            .bind($now)
+            .fetch_one(&mut *$tx)
+            .await?;
+        for (name, value) in numbers(&model.metrics) {
+            sqlx::query(INSERT_METRIC).bind(model.model_id).bind(name).bind(value).execute(&mut *$tx).await?;
+        }
+        for (tag, value) in &model.tags {
+            sqlx::query(INSERT_TAG).bind(model.model_id).bind(tag).bind(value).execute(&mut *$tx).await?;
+        }
+        stored
+    }};
+}
+
+/// Stores a model that was trained elsewhere, as the next version of its name; its file is stored already.
+/// It has no training and no dataset: its own identifier stands for both.
+///
+/// # Errors
+/// [`StorageError::NameInUse`] if a model has the name in another spelling.
+pub async fn import(db: &Db, model: &NewModel, now: DateTime<Utc>) -> Result<ModelRecord> {
+    const OTHER_SPELLING: &str =
+        "SELECT model_name FROM models WHERE name_key = $1 AND model_name <> $2 ORDER BY version LIMIT 1";
+    with_pool!(db, |pool| {
+        let mut tx = pool.begin_with(db.begin_write()).await?;
+        let other: Option<String> = sqlx::query_scalar(OTHER_SPELLING)
+            .bind(name::key(&model.model_name))
+            .bind(&model.model_name)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(name) = other {
+            return Err(StorageError::NameInUse { name });
+        }
+        let stored = stored!(tx, model, TrainingId(model.model_id.0), now);
+        tx.commit().await?;
+        Ok(stored)
+    })
+}
+
 /// Stores the model and marks its training as succeeded, if the lease still holds.
 ///
 /// It may be called again after an error with the same `model_id`: a commit whose answer got lost
@@ -48,15 +118,6 @@ pub async fn commit(
         leased!()
     );
     const HELD: &str = concat!("SELECT attempt FROM trainings WHERE ", leased!());
-    const INSERT: &str = concat!(
-        "INSERT INTO models (model_id, model_name, name_key, version, task, targets, dataset_id, training_id,
-                             metrics, card, size_bytes, sha256, train_s, tags, description, status, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'ready', $16)
-         RETURNING ",
-        columns_without_aliases!()
-    );
-    const INSERT_METRIC: &str = "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
-
     with_pool!(db, |pool| {
         let mut tx = pool.begin_with(db.begin_write()).await?;
         let succeeded = sqlx::query(SUCCEED)
@@ -83,33 +144,7 @@ pub async fn commit(
                 (None, None) => Err(StorageError::LeaseLost),
             };
         }
-        let name_key = name::key(&model.model_name);
-        let version: i64 = sqlx::query_scalar(NEXT_VERSION).bind(&name_key).fetch_one(&mut *tx).await?;
-        let stored: ModelRecord = sqlx::query_as(INSERT)
-            .bind(model.model_id)
-            .bind(&model.model_name)
-            .bind(name_key)
-            .bind(version)
-            .bind(&model.task)
-            .bind(Document(model.targets.clone()))
-            .bind(model.dataset_id)
-            .bind(lease.training_id)
-            .bind(Document(model.metrics.clone()))
-            .bind(Document(model.card.clone()))
-            .bind(Count(model.size_bytes))
-            .bind(&model.sha256)
-            .bind(model.train_s)
-            .bind(Document(model.tags.clone()))
-            .bind(&model.description)
-            .bind(now)
-            .fetch_one(&mut *tx)
-            .await?;
-        for (name, value) in numbers(&model.metrics) {
-            sqlx::query(INSERT_METRIC).bind(model.model_id).bind(name).bind(value).execute(&mut *tx).await?;
-        }
-        for (tag, value) in &model.tags {
-            sqlx::query(INSERT_TAG).bind(model.model_id).bind(tag).bind(value).execute(&mut *tx).await?;
-        }
+        let stored = stored!(tx, model, lease.training_id, now);
         tx.commit().await?;
         Ok(Committed::Stored(Box::new(stored)))
     })

@@ -7,7 +7,7 @@ mod list;
 mod name;
 
 pub use alias::{MAX_ALIAS_CHARS, is_alias, remove_alias, set_alias};
-pub use commit::{Committed, commit};
+pub use commit::{Committed, commit, import};
 pub use index::{index, names, versions};
 pub use list::{ModelFilter, ModelSort, SortKey, list};
 
@@ -96,6 +96,14 @@ pub struct ModelRecord {
     pub status: ModelStatus,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
+}
+
+impl ModelRecord {
+    /// Whether it was trained elsewhere and [imported](import): its own identifier stands in the place of a
+    /// training and a dataset.
+    pub fn is_imported(&self) -> bool {
+        self.training_id.0 == self.model_id.0
+    }
 }
 
 /// All columns of the table but the card, which is as large as the others are small.
@@ -218,6 +226,20 @@ pub async fn resolve(db: &Db, reference: &str) -> Result<Option<ModelRecord>> {
         Some(version) => sqlx::query_as(VERSION).bind(key).bind(version).fetch_optional(pool).await,
         None => sqlx::query_as(NEWEST_VERSION).bind(key).fetch_optional(pool).await,
     })?)
+}
+
+/// The newest version of a name that has the same file and can be used.
+pub async fn find_same(db: &Db, model_name: &str, sha256: &str) -> Result<Option<ModelRecord>> {
+    const FIND_SAME: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM models WHERE name_key = $1 AND sha256 = $2 AND status = 'ready' ORDER BY version DESC LIMIT 1"
+    );
+    Ok(with_pool!(db, |pool| sqlx::query_as(FIND_SAME)
+        .bind(name::key(model_name))
+        .bind(sha256)
+        .fetch_optional(pool)
+        .await)?)
 }
 
 /// How another model spells this name, if it is the same name but for case or Unicode form.
