@@ -3,16 +3,16 @@
 use super::{ComputeArgs, backend, default_output, progress::Bar};
 use crate::{
     config,
-    dataset::{self, Column, ReadLimits, ReadOptions, Table, Values},
+    dataset::{self, ReadLimits, ReadOptions},
     http::{
         messages,
         predict::{
             answer::{Answer, Extras},
             cells,
-            request::Data,
+            file::columns,
         },
     },
-    model::{Cell, Model, PredictOptions, UnknownCategory},
+    model::{Model, PredictOptions, UnknownCategory},
     training::{self, Compute, Event, Limits, Stop, TrainRequest},
 };
 use anyhow::{Context, bail};
@@ -166,7 +166,7 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
         table = dataset::read(input.as_slice(), &name, &ReadOptions::default(), &ReadLimits::default())
             .map_err(|error| anyhow::anyhow!("{}: {}", args.input.display(), error.detail()))?
             .table;
-        columns(&table)
+        columns(&table, &[])
     };
     let shape = data.shape();
     let cells = cells::arrange(data, model.inputs(), false, "data")
@@ -183,17 +183,4 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let answer = Answer::unnamed(Extras::new(&predictions, &cells.warnings, cells.n_rows, model.inputs()));
     let json = serde_json::to_string_pretty(&answer)?;
     super::print(&String::from_utf8_lossy(&messages::translated(json.as_bytes(), config::language())))
-}
-
-/// The columns of a table as those of a request.
-fn columns(table: &Table) -> Data<'_> {
-    let cell = |values: &Values, row: usize| match values.json(row) {
-        serde_json::Value::Number(number) => number.as_f64().map_or(Cell::Missing, Cell::Number),
-        serde_json::Value::String(text) => Cell::Text(text.into()),
-        serde_json::Value::Bool(flag) => Cell::Boolean(flag),
-        _ => Cell::Missing,
-    };
-    let n_rows = table.n_rows();
-    let column = |column: &Column| (0..n_rows).map(|row| cell(&column.values, row)).collect();
-    Data::Columns(table.columns.iter().map(|c| (c.name.clone().into(), column(c))).collect())
 }

@@ -28,6 +28,7 @@ mod delimited;
 mod description;
 mod encoding;
 mod error;
+pub mod export;
 mod filling;
 mod finish;
 mod fixed_width;

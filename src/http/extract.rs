@@ -237,6 +237,8 @@ mod tests {
         check("application/*", true);
         check("text/csv", false);
         check("application/json;q=0", false);
+        check("application/json;q=0, */*", false);
+        check("*/*;q=0, application/json", true);
         assert!(accepts(&HeaderMap::new(), "application/json"));
     }
 

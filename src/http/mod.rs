@@ -1,6 +1,7 @@
 //! The only module that knows HTTP and the shapes of JSON: every route on one screen.
 
 pub mod aliases;
+pub mod base64;
 pub mod body;
 pub mod compare;
 pub mod connection;

@@ -153,6 +153,13 @@ pub struct ModelQuery {
     tag: Option<String>,
     /// With this alias.
     alias: Option<String>,
+    /// With this metric: `rmse`, `per_target.Cl.rmse`.
+    #[param(example = "rmse")]
+    metric: Option<String>,
+    /// With a value of `metric` that is not below.
+    at_least: Option<f64>,
+    /// With a value of `metric` that is not above.
+    at_most: Option<f64>,
     /// `created_at`, `model_name` or `metrics.<name>`; `-` in front for the largest first.
     #[param(example = "-created_at")]
     sort: Option<String>,
@@ -203,7 +210,15 @@ pub async fn list_models(
         tag,
         tag_value,
         alias: query.alias,
+        metric: query.metric,
+        at_least: query.at_least,
+        at_most: query.at_most,
     };
+    for (name, bound) in [("/at_least", filter.at_least), ("/at_most", filter.at_most)] {
+        if bound.is_some_and(|bound| filter.metric.is_none() || !bound.is_finite()) {
+            return Err(Problem::invalid(name, "must be a finite number, and `metric` must say of what"));
+        }
+    }
     let slice = models::list(app.db()?, &filter, &sort, &page).await?;
     let models = slice.items.into_iter().map(ModelSummary::from).collect();
     Ok(paged(&uri, slice.next_cursor, |next_cursor| ModelList { models, next_cursor }))

@@ -5,6 +5,7 @@ use super::{
     error::{Problem, Slug},
     extract::accepts,
     language,
+    predict::file::is_file,
     protocols::Dialect,
 };
 use crate::{app::App, telemetry};
@@ -50,8 +51,9 @@ enum Treatment {
     Upload,
 }
 
-fn treatment(path: Option<&str>) -> Treatment {
+fn treatment(path: Option<&str>, headers: &HeaderMap) -> Treatment {
     match path {
+        Some("/predict") if is_file(headers) => Treatment::Upload,
         Some(
             "/healthz" | "/readyz" | "/metrics" | "/version" | "/ping" | "/health" | "/v2/health/live"
             | "/v2/health/ready",
@@ -70,7 +72,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let treatment = treatment(path.as_ref().map(MatchedPath::as_str));
+    let treatment = treatment(path.as_ref().map(MatchedPath::as_str), request.headers());
     let dialect = Dialect::of(request.uri().path());
     let _active = app.request_begins(treatment != Treatment::Health);
 
@@ -103,7 +105,8 @@ fn answers_json(path: Option<&str>) -> bool {
     path.is_some_and(|path| {
         let other = path.ends_with("/file") || path.ends_with("/{training_id}/events");
         !other
-            && !["/", "/metrics", "/version", "/ping", "/health", "/model/{model_id}"].contains(&path)
+            && !["/", "/metrics", "/version", "/predict", "/ping", "/health", "/model/{model_id}"]
+                .contains(&path)
             && !path.starts_with("/docs")
             && !path.starts_with("/problems")
     })
@@ -127,7 +130,12 @@ fn refuse_early<'a>(
         );
     }
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    if answers_json(path) && !accepts(request.headers(), "application/json") {
+    // Tensors may be wanted as bytes.
+    let is_inference = path.is_some_and(|path| path.ends_with("/infer"));
+    if answers_json(path)
+        && !accepts(request.headers(), "application/json")
+        && !(is_inference && accepts(request.headers(), "application/octet-stream"))
+    {
         return Err(Problem::new(Slug::NotAcceptable, "this route answers with application/json"));
     }
     if treatment == Treatment::Health {

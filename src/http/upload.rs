@@ -197,10 +197,7 @@ pub async fn read_and_insert(
     sha256: &str,
     size_bytes: u64,
 ) -> Result<DatasetRecord, Problem> {
-    let Ingested { description, parquet_path, .. } = &{
-        let _permit = app.readers().acquire().await.expect("the semaphore is never closed");
-        ingest::ingest(IngestRequest { file, filename, options }, &ingest_settings(app)?).await?
-    };
+    let Ingested { description, parquet_path, .. } = &read_file(app, file, filename, options).await?;
     let dataset_id = DatasetId::new();
     let stored = async {
         app.blobs().put_file(&BlobKey::Original(dataset_id), file).await?;
@@ -229,6 +226,17 @@ pub async fn read_and_insert(
             Err(problem)
         }
     }
+}
+
+/// Reads a file in a child process, when it is its turn.
+pub async fn read_file(
+    app: &App,
+    file: &Path,
+    filename: &str,
+    options: &ReadOptions,
+) -> Result<Ingested, Problem> {
+    let _permit = app.readers().acquire().await.expect("the semaphore is never closed");
+    Ok(ingest::ingest(IngestRequest { file, filename, options }, &ingest_settings(app)?).await?)
 }
 
 fn ingest_settings(app: &App) -> Result<IngestSettings, Problem> {

@@ -532,6 +532,15 @@ async fn models_are_filtered_sorted_and_paged(store: Store) {
     let task = |task: &str| ModelFilter { task: Some(task.into()), ..ModelFilter::default() };
     assert_eq!(list(&task("regression"), "created_at").await.len(), 5);
     assert!(list(&task("classification"), "created_at").await.is_empty());
+    let bounded = |at_least: Option<f64>, at_most: Option<f64>| ModelFilter {
+        metric: Some("rmse".into()),
+        at_least,
+        at_most,
+        ..ModelFilter::default()
+    };
+    assert_eq!(list(&bounded(None, None), "created_at").await, [0, 2, 3, 4], "those that have it");
+    assert_eq!(list(&bounded(None, Some(third)), "created_at").await, [0, 2, 3]);
+    assert_eq!(list(&bounded(Some(third), Some(1.0)), "created_at").await, [0, 3]);
     let elsewhere = ModelFilter { dataset_id: Some(DatasetId::new()), ..ModelFilter::default() };
     assert!(list(&elsewhere, "created_at").await.is_empty());
 

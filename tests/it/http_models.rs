@@ -26,9 +26,17 @@ async fn models_are_listed_filtered_sorted_and_described() {
     assert_eq!(ids("/models?name=KINDS").await, [second.clone()]);
     assert_eq!(ids("/models?tag=campaign:A").await, [second.clone()]);
     assert_eq!(ids("/models?sort=-metrics.rmse&limit=1").await, [first.clone()]);
-    for bad in
-        ["/models?sort=size", "/models?task=x", "/models?limit=0", "/models?cursor=7f", "/models?colour=red"]
-    {
+    assert_eq!(ids("/models?metric=rmse&at_most=1000").await, [first.clone()]);
+    assert!(ids("/models?metric=rmse&at_least=1000").await.is_empty());
+    for bad in [
+        "/models?at_most=1",
+        "/models?metric=rmse&at_most=NaN",
+        "/models?sort=size",
+        "/models?task=x",
+        "/models?limit=0",
+        "/models?cursor=7f",
+        "/models?colour=red",
+    ] {
         api.get(bad).await.refused(422, "invalid-parameter");
     }
     let card = api.get(&format!("/models/{second}")).await.expect(200);

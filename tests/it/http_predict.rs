@@ -104,9 +104,9 @@ async fn json_that_two_readers_could_understand_differently_is_refused() {
     }
     let deep = format!("{{\"data\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     api.post_text("/predict", &deep).await.refused(400, "malformed-json");
-    let csv =
-        api.request(reqwest::Method::POST, "/predict").header("Content-Type", "text/csv").body("x,z\n1,2\n");
-    api.send(csv).await.refused(415, "unsupported-media-type");
+    let form =
+        api.request(reqwest::Method::POST, "/predict").header("Content-Type", "text/html").body("x,z\n1,2\n");
+    api.send(form).await.refused(415, "unsupported-media-type");
 }
 
 #[tokio::test]

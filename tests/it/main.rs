@@ -20,6 +20,7 @@ mod import;
 mod jobs;
 mod language;
 mod postgres;
+mod predict_file;
 mod process;
 mod protocols;
 mod reading;

@@ -2,11 +2,12 @@
 
 pub mod answer;
 pub mod cells;
+pub mod file;
 pub mod request;
 
 use super::{
     error::{Problem, Slug},
-    extract::{JsonBytes, parse_id},
+    extract::{JsonBytes, parse_id, require_accept},
     json,
 };
 use crate::{
@@ -18,13 +19,15 @@ use crate::{
 };
 use answer::{Answer, PredictAnswer};
 use axum::{
-    extract::State,
+    extract::{FromRequest, Request, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use cells::Cells;
 use request::{Data, PredictRequest};
+use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Explaining a row costs more than predicting it, by the number of targets.
@@ -42,12 +45,47 @@ pub fn routes() -> OpenApiRouter<App> {
 /// answered too, with `in_domain: false`, a wider interval, and a warning that says what is unlike; a value just outside
 /// the range of the training only gets the warning. With `explain`, `sensitivities` says how much each answer changes
 /// per unit of each numeric input, at that row.
+///
+/// The body may be a spreadsheet instead, as for `POST /upload`, with the model and the options as form parts or query
+/// parameters. It comes back as CSV or XLSX, as `Accept` says or as it came: its own columns, spelt as they were, and
+/// `<target>_predicted`, `<target>_lower` and `<target>_upper` (for classes `<target>_probability` and `<target>_set`),
+/// `in_domain` and `warnings`. CSV has the delimiter and the decimal mark of the file, and no cell that a spreadsheet
+/// program would run as a formula. Nothing of the file is kept.
 #[utoipa::path(post, path = "/predict", tag = "predictions",
-    request_body = answer::PredictBody, responses((status = 200, body = PredictAnswer)))]
-pub async fn create_prediction(
-    State(app): State<App>,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
+    params(
+        ("model_id" = Option<uuid::Uuid>, Query, description = "For a spreadsheet: the model, by identifier"),
+        ("model" = Option<String>, Query, description = "For a spreadsheet: the model, by name, version or alias"),
+        ("confidence" = Option<f64>, Query, description = "For a spreadsheet: confidence of the intervals"),
+        ("unknown_category" = Option<String>, Query, pattern = "^(error|missing|nearest)$",
+            description = "For a spreadsheet: what to do with categories never seen"),
+        ("filename" = Option<String>, Query, description = "For a spreadsheet: its name, where the body is the file itself"),
+        ("sheet" = Option<String>, Query, description = "For a spreadsheet: the sheet of a workbook"),
+        ("header_row" = Option<u64>, Query, minimum = 1, description = "For a spreadsheet: 1-based line of the header"),
+        ("units_row" = Option<u64>, Query, minimum = 1, description = "For a spreadsheet: 1-based line of the units"),
+        ("delimiter" = Option<String>, Query, description = "For a spreadsheet: one character, or `tab`"),
+        ("decimal" = Option<String>, Query, pattern = "^[.,]$", description = "For a spreadsheet: `.` or `,`"),
+        ("encoding" = Option<String>, Query, description = "For a spreadsheet: a WHATWG encoding label"),
+        ("missing" = Option<Vec<String>>, Query, description = "For a spreadsheet: texts that mean missing"),
+        ("types" = Option<String>, Query, description = "For a spreadsheet: JSON object from column to kind")
+    ),
+    request_body(content(
+        (answer::PredictBody = "application/json"),
+        (PredictForm = "multipart/form-data"),
+        (String = "text/csv", example = "Re;alpha\n1,0e5;4,5\n"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/octet-stream")
+    )),
+    responses((status = 200, content(
+        (PredictAnswer = "application/json"),
+        (String = "text/csv"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+    ))))]
+pub async fn create_prediction(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    if file::is_file(request.headers()) {
+        return Box::pin(file::predict_file(&app, request)).await;
+    }
+    require_accept(request.headers(), "application/json")?;
+    let JsonBytes(bytes) = JsonBytes::from_request(request, &app).await?;
     let db = app.db()?;
     let PredictRequest { model_id, model, data, confidence, unknown_category, strict, explain } =
         json::from_slice(&bytes)?;
@@ -63,6 +101,26 @@ pub async fn create_prediction(
     let answer = Answer::new(&loaded.record, answered.extras(loaded.model.inputs()));
     let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+/// A spreadsheet and how it is to be read and answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PredictForm {
+    /// The spreadsheet.
+    #[schema(value_type = String, format = Binary)]
+    pub file: Vec<u8>,
+    /// The model, by identifier.
+    #[schema(nullable = false)]
+    pub model_id: Option<uuid::Uuid>,
+    /// The model, by name, version or alias; the newest if absent.
+    #[schema(nullable = false)]
+    pub model: Option<String>,
+    /// Confidence of the intervals.
+    #[schema(nullable = false)]
+    pub confidence: Option<f64>,
+    /// `error`, `missing` or `nearest`.
+    #[schema(nullable = false, pattern = "^(error|missing|nearest)$")]
+    pub unknown_category: Option<String>,
 }
 
 /// How a request wants its answers, in whatever protocol it comes.

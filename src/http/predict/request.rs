@@ -4,7 +4,7 @@
 //! this is the path that has to be fast.
 
 use crate::{
-    http::json::Key,
+    http::{base64, json::Key},
     model::{Cell, UnknownCategory},
 };
 use serde::{
@@ -63,7 +63,7 @@ pub struct Reader {
     /// The name of the field; for messages.
     pub field: &'static str,
     /// Whether a list of one value counts as that value, and a value in the place of a row as a row of one: what
-    /// array libraries write for columns of shape `[n, 1]` and `[n]`.
+    /// array libraries write for columns of shape `[n, 1]` and `[n]`; and whether `{"b64": ".."}` is a text.
     pub flatten: bool,
 }
 
@@ -276,8 +276,24 @@ impl<'de> Visitor<'de> for CellSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Cell<'de>, A::Error> {
-        while entries.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-        Ok(Cell::Other("object"))
+        let mut text = None;
+        let mut n = 0;
+        while let Some(Key(name)) = entries.next_key()? {
+            n += 1;
+            if self.0.flatten && name == "b64" {
+                text = entries.next_value_seed(self)?.into();
+            } else {
+                entries.next_value::<de::IgnoredAny>()?;
+            }
+        }
+        // TensorFlow's clients may write a text as {"b64": ".."}.
+        let decoded = match text {
+            Some(Cell::Text(text)) if n == 1 => {
+                base64::decode(&text).and_then(|bytes| String::from_utf8(bytes).ok())
+            }
+            _ => None,
+        };
+        Ok(decoded.map_or(Cell::Other("object"), |text| Cell::Text(Cow::Owned(text))))
     }
 }
 
@@ -313,6 +329,10 @@ mod tests {
         check("[1.5, null]", "Matrix([[Number(1.5)], [Missing]])");
         check("[{\"a\": [[1]]}]", "Rows([[(\"a\", Number(1.0))]])");
         check("{\"a\": [[\"x\"], [true]]}", "Columns([(\"a\", [Text(\"x\"), Boolean(true)])])");
+        check(
+            "[[{\"b64\": \"U8Ojbw==\"}, {\"b64\": 1}, {}]]",
+            "Matrix([[Text(\"São\"), Other(\"object\"), Other(\"object\")]])",
+        );
         check("[[1, [2, 3], []]]", "Matrix([[Number(1.0), Other(\"array\"), Other(\"array\")]])");
         assert!(flat("[1, [2]]").unwrap_err().contains("`instances` mixes"));
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
-    model::{PredictError, TargetPrediction, UnknownCategory},
+    model::{TargetPrediction, UnknownCategory},
     prediction::Loaded,
     storage::ModelRecord,
 };
@@ -237,27 +237,6 @@ fn options(parameters: &Map<String, Value>, only_ours: bool) -> Result<Options, 
     Ok(options)
 }
 
-/// Says which cells cannot be used, by row and input: where a value stands in the body differs from protocol to
-/// protocol, and these two mean the same in all.
-fn refuse(error: &PredictError) -> Problem {
-    const SHOWN: usize = 5;
-    let first = &error.cells[0];
-    let slug = Slug::find(first.slug).unwrap_or(Slug::InvalidParameter);
-    let mut detail = format!("row {} (counted from 0): {}", first.row, first.message);
-    let others = &error.cells[1..];
-    if !others.is_empty() {
-        let shown: Vec<String> = others
-            .iter()
-            .take(SHOWN)
-            .map(|cell| format!("row {}, \"{}\"", cell.row, super::printable(&cell.column)))
-            .collect();
-        let more = others.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        detail.push_str(&format!("; further cells that cannot be used: {}{more}", shown.join("; ")));
-    }
-    Problem::new(slug, detail)
-}
-
 /// A field of a body that holds data, read as these protocols write them.
 fn data<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
@@ -320,7 +299,6 @@ impl Serialize for ByColumn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::CellError;
     use serde_json::json;
 
     #[test]
@@ -377,19 +355,5 @@ mod tests {
         {
             assert!(read(bad, true).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn cells_that_cannot_be_used_are_named_by_row_and_input() {
-        let cell = |row| CellError {
-            row,
-            column: "x".into(),
-            slug: "wrong-type",
-            message: "\"x\" cannot be that".into(),
-        };
-        let problem = refuse(&PredictError { cells: (1..9).map(cell).collect() });
-        assert_eq!(problem.slug(), Slug::WrongType);
-        assert!(problem.detail().starts_with("row 1 (counted from 0): \"x\" cannot"), "{problem}");
-        assert!(problem.detail().ends_with("row 6, \"x\", and 2 more"), "{problem}");
     }
 }

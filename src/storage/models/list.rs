@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// Which models are wanted. Everything absent matches all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelFilter {
     /// `regression` or `classification`.
     pub task: Option<String>,
@@ -22,6 +22,12 @@ pub struct ModelFilter {
     pub tag_value: Option<String>,
     /// With this alias; case and Unicode form do not matter.
     pub alias: Option<String>,
+    /// With this metric, under its dotted path.
+    pub metric: Option<String>,
+    /// With a value of `metric` that is not below.
+    pub at_least: Option<f64>,
+    /// With a value of `metric` that is not above.
+    pub at_most: Option<f64>,
 }
 
 /// In which order.
@@ -93,6 +99,11 @@ macro_rules! list {
                AND ($11 IS NULL OR EXISTS (
                     SELECT 1 FROM model_aliases
                     WHERE model_aliases.model_id = models.model_id AND model_aliases.alias_key = $11))
+               AND ($12 IS NULL OR EXISTS (
+                    SELECT 1 FROM model_metrics
+                    WHERE model_metrics.model_id = models.model_id AND model_metrics.name = $12
+                      AND ($13 IS NULL OR model_metrics.value >= $13)
+                      AND ($14 IS NULL OR model_metrics.value <= $14)))
              ) AS found
              WHERE $6 IS NULL OR (",
             $first,
@@ -175,6 +186,9 @@ pub async fn list(
                 .bind(metric)
                 .bind(missing_metric)
                 .bind(filter.alias.as_deref().map(name::key))
+                .bind(&filter.metric)
+                .bind(filter.at_least)
+                .bind(filter.at_most)
                 .fetch_all($pool)
                 .await
         };

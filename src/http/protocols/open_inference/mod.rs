@@ -13,7 +13,7 @@ mod output;
 pub mod repository;
 mod tensor;
 
-use super::{Which, find, nan_as_null, options, read_body, refuse};
+use super::{Which, find, nan_as_null, options, read_body};
 use crate::{
     app::App,
     http::{
@@ -118,7 +118,11 @@ fn ready_or_not(ready: bool, body: &impl Serialize) -> Response {
 /// `parameters` may hold `confidence`, `unknown_category`, `strict` and `explain`; the last adds
 /// `<target>_sensitivities`. With the header `Inference-Header-Content-Length`, tensors may follow the JSON as bytes
 /// (`binary_data_size`), and with `binary_data` or `binary_data_output` they are answered so.
-#[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "open inference", params(("model" = String, Path)),
+#[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "open inference",
+    params(
+        ("model" = String, Path),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "Length of the JSON, where bytes follow it")
+    ),
     request_body(content((V2InferBody = "application/json"), (String = "application/octet-stream"))),
     responses((status = 200, content((V2Inference = "application/json"), (String = "application/octet-stream")))))]
 pub async fn infer_v2_model(
@@ -131,7 +135,10 @@ pub async fn infer_v2_model(
 
 /// Predict with a version (Open Inference Protocol)
 #[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", tag = "open inference",
-    params(("model" = String, Path), ("version" = String, Path)),
+    params(
+        ("model" = String, Path), ("version" = String, Path),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "Length of the JSON, where bytes follow it")
+    ),
     request_body(content((V2InferBody = "application/json"), (String = "application/octet-stream"))),
     responses((status = 200, content((V2Inference = "application/json"), (String = "application/octet-stream")))))]
 pub async fn infer_v2_version(
@@ -177,7 +184,13 @@ async fn infer(app: &App, model: &str, which: Which<'_>, request: Request) -> Re
     let is_binary = parameters.get("binary_data_output").and_then(Value::as_bool).unwrap_or(false);
     let wanted = choose(kinds, outputs.unwrap_or_default(), is_binary)?;
     let data = tensor::into_data(tensors, model.inputs())?;
-    let answered = predict::ask(app, &loaded, Question { data, field: "inputs", options }, refuse).await?;
+    let answered = predict::ask(
+        app,
+        &loaded,
+        Question { data, field: "inputs", options },
+        predict::cells::problem_by_row,
+    )
+    .await?;
     Ok(respond(&loaded, id.as_deref(), &wanted, &answered))
 }
 

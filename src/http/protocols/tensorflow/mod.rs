@@ -4,7 +4,9 @@
 //! a segment whole, so the handlers of `POST` cut it at its last colon, and the OpenAPI document, where the address is
 //! written as clients write it, is put together by hand.
 
-use super::{ByColumn, ByRow, Which, data, find, nan_as_null, options, read_body, record, refuse};
+pub mod status;
+
+use super::{ByColumn, ByRow, Which, data, find, nan_as_null, options, read_body};
 use crate::{
     app::App,
     http::{
@@ -13,9 +15,6 @@ use crate::{
         json,
         predict::{self, Question, answer::Extras, request::Data},
     },
-    model::{Input, Target},
-    prediction::Loaded,
-    storage::{ModelStatus, models},
 };
 use axum::{
     extract::{Request, State},
@@ -24,7 +23,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -33,16 +32,16 @@ const PREDICT: &str = ":predict";
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        list_v1_models,
-        show_v1_model,
-        show_v1_version,
-        show_v1_label,
+        status::list_v1_models,
+        status::show_v1_model,
+        status::show_v1_version,
+        status::show_v1_label,
         predict_v1_model,
         predict_v1_version,
         predict_v1_label,
-        show_v1_metadata,
-        show_v1_version_metadata,
-        show_v1_label_metadata
+        status::show_v1_metadata,
+        status::show_v1_version_metadata,
+        status::show_v1_label_metadata
     ),
     components(schemas(super::InferenceError))
 )]
@@ -51,19 +50,22 @@ struct Paths;
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Paths::openapi())
-        .route("/v1/models", get(list_v1_models))
-        .route("/v1/models/{model}", get(show_v1_model).post(predict_v1_model).fallback(refuse_method))
+        .route("/v1/models", get(status::list_v1_models))
+        .route(
+            "/v1/models/{model}",
+            get(status::show_v1_model).post(predict_v1_model).fallback(refuse_method),
+        )
         .route(
             "/v1/models/{model}/versions/{version}",
-            get(show_v1_version).post(predict_v1_version).fallback(refuse_method),
+            get(status::show_v1_version).post(predict_v1_version).fallback(refuse_method),
         )
         .route(
             "/v1/models/{model}/labels/{label}",
-            get(show_v1_label).post(predict_v1_label).fallback(refuse_method),
+            get(status::show_v1_label).post(predict_v1_label).fallback(refuse_method),
         )
-        .route("/v1/models/{model}/metadata", get(show_v1_metadata))
-        .route("/v1/models/{model}/versions/{version}/metadata", get(show_v1_version_metadata))
-        .route("/v1/models/{model}/labels/{label}/metadata", get(show_v1_label_metadata))
+        .route("/v1/models/{model}/metadata", get(status::show_v1_metadata))
+        .route("/v1/models/{model}/versions/{version}/metadata", get(status::show_v1_version_metadata))
+        .route("/v1/models/{model}/labels/{label}/metadata", get(status::show_v1_label_metadata))
 }
 
 /// Which methods an address takes depends on the verb in its last segment, which the router does not see.
@@ -77,115 +79,6 @@ async fn refuse_method(uri: Uri) -> Problem {
         )
     };
     Problem::new(Slug::MethodNotAllowed, detail).with_header(header::ALLOW, HeaderValue::from_static(allow))
-}
-
-/// The names of all models.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1ModelNames {
-    /// In order.
-    models: Vec<String>,
-}
-
-/// List the names of the models (`KServe` v1)
-#[utoipa::path(get, path = "/v1/models", tag = "tensorflow", responses((status = 200, body = V1ModelNames)))]
-pub async fn list_v1_models(State(app): State<App>) -> Result<Json<V1ModelNames>, Problem> {
-    let models = models::names(app.db()?, u32::MAX).await?;
-    Ok(Json(V1ModelNames { models }))
-}
-
-/// The state of a model.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1Status {
-    /// Its name.
-    #[schema(example = "polar")]
-    name: String,
-    /// Whether it can answer.
-    ready: bool,
-    /// Every version, or the one that was asked for.
-    model_version_status: Vec<V1VersionStatus>,
-}
-
-/// The state of a version.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1VersionStatus {
-    /// Counts from 1.
-    #[schema(example = "1")]
-    version: String,
-    /// `AVAILABLE`, or `END` where its file is damaged or missing.
-    #[schema(example = "AVAILABLE")]
-    state: &'static str,
-    /// Why.
-    status: V1StatusCode,
-}
-
-/// Why a version is in its state.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1StatusCode {
-    /// `OK` or `DATA_LOSS`.
-    #[schema(example = "OK")]
-    error_code: &'static str,
-    /// What is wrong; empty if nothing is.
-    error_message: &'static str,
-}
-
-fn version_status((version, status): (i64, ModelStatus)) -> V1VersionStatus {
-    let (state, error_code, error_message) = match status {
-        ModelStatus::Ready => ("AVAILABLE", "OK", ""),
-        ModelStatus::Corrupt => ("END", "DATA_LOSS", "the file of this model is damaged"),
-        ModelStatus::Missing => ("END", "DATA_LOSS", "the file of this model is missing"),
-    };
-    V1VersionStatus {
-        version: version.to_string(),
-        state,
-        status: V1StatusCode { error_code, error_message },
-    }
-}
-
-/// Show the state of a model's versions (`TensorFlow` Serving, `KServe` v1)
-#[utoipa::path(get, path = "/v1/models/{model}", tag = "tensorflow", params(("model" = String, Path)),
-    responses((status = 200, body = V1Status)))]
-pub async fn show_v1_model(State(app): State<App>, Path(model): Path<String>) -> Result<Response, Problem> {
-    refuse_verb(&model)?;
-    let record = record(&app, &model, Which::Newest).await?;
-    let versions = models::versions(app.db()?, &record.model_name).await?;
-    let status = V1Status {
-        name: record.model_name,
-        ready: record.status == ModelStatus::Ready,
-        model_version_status: versions.into_iter().rev().map(version_status).collect(),
-    };
-    Ok(Json(status).into_response())
-}
-
-/// Show the state of a version (`TensorFlow` Serving)
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", tag = "tensorflow",
-    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = V1Status)))]
-pub async fn show_v1_version(
-    State(app): State<App>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    refuse_verb(&version)?;
-    one_status(&app, &model, Which::Version(&version)).await
-}
-
-/// Show the state of the version under an alias (`TensorFlow` Serving)
-#[utoipa::path(get, path = "/v1/models/{model}/labels/{label}", tag = "tensorflow",
-    params(("model" = String, Path), ("label" = String, Path)), responses((status = 200, body = V1Status)))]
-pub async fn show_v1_label(
-    State(app): State<App>,
-    Path((model, label)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    refuse_verb(&label)?;
-    one_status(&app, &model, Which::Label(&label)).await
-}
-
-async fn one_status(app: &App, model: &str, which: Which<'_>) -> Result<Response, Problem> {
-    let record = record(app, model, which).await?;
-    let status = V1Status {
-        ready: record.status == ModelStatus::Ready,
-        model_version_status: vec![version_status((record.version, record.status))],
-        name: record.model_name,
-    };
-    Ok(Json(status).into_response())
 }
 
 /// Predict (`TensorFlow` Serving, `KServe` v1)
@@ -286,7 +179,8 @@ async fn answer(app: &App, model: &str, which: Which<'_>, request: Request) -> R
         }
     };
     let loaded = find(app, model, which).await?;
-    let answered = predict::ask(app, &loaded, Question { data, field, options }, refuse).await?;
+    let answered =
+        predict::ask(app, &loaded, Question { data, field, options }, predict::cells::problem_by_row).await?;
     let targets = &answered.predictions.targets;
     let values = match field {
         "instances" => Values::Predictions(ByRow(targets, answered.n_rows)),
@@ -299,91 +193,6 @@ async fn answer(app: &App, model: &str, which: Which<'_>, request: Request) -> R
         extras: answered.extras(loaded.model.inputs()),
     };
     Ok(Json(answer).into_response())
-}
-
-/// Show the inputs and outputs of a model (`TensorFlow` Serving)
-#[utoipa::path(get, path = "/v1/models/{model}/metadata", tag = "tensorflow", params(("model" = String, Path)),
-    responses((status = 200, body = V1Metadata)))]
-pub async fn show_v1_metadata(
-    State(app): State<App>,
-    Path(model): Path<String>,
-) -> Result<Json<V1Metadata>, Problem> {
-    Ok(Json(metadata(&*find(&app, &model, Which::Newest).await?)))
-}
-
-/// Show the inputs and outputs of a version (`TensorFlow` Serving)
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/metadata", tag = "tensorflow",
-    params(("model" = String, Path), ("version" = String, Path)), responses((status = 200, body = V1Metadata)))]
-pub async fn show_v1_version_metadata(
-    State(app): State<App>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Json<V1Metadata>, Problem> {
-    Ok(Json(metadata(&*find(&app, &model, Which::Version(&version)).await?)))
-}
-
-/// Show the inputs and outputs of the version under an alias (`TensorFlow` Serving)
-#[utoipa::path(get, path = "/v1/models/{model}/labels/{label}/metadata", tag = "tensorflow",
-    params(("model" = String, Path), ("label" = String, Path)), responses((status = 200, body = V1Metadata)))]
-pub async fn show_v1_label_metadata(
-    State(app): State<App>,
-    Path((model, label)): Path<(String, String)>,
-) -> Result<Json<V1Metadata>, Problem> {
-    Ok(Json(metadata(&*find(&app, &model, Which::Label(&label)).await?)))
-}
-
-/// What a model takes and gives.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1Metadata {
-    /// Which model.
-    model_spec: V1ModelSpec,
-    /// The one signature, `serving_default`: a tensor per input and per target.
-    #[schema(value_type = Object)]
-    metadata: Value,
-}
-
-/// Which model.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1ModelSpec {
-    /// Its name.
-    #[schema(example = "polar")]
-    name: String,
-    /// Always empty.
-    signature_name: &'static str,
-    /// Its version.
-    #[schema(example = "3")]
-    version: String,
-}
-
-fn metadata(loaded: &Loaded) -> V1Metadata {
-    let tensor = |name: &str, dtype: &str| {
-        let shape = json!({"dim": [{"size": "-1", "name": ""}], "unknown_rank": false});
-        (name.to_owned(), json!({"dtype": dtype, "tensor_shape": shape, "name": name}))
-    };
-    let of_input = |input: &Input| {
-        use crate::dataset::ColumnKind;
-        let dtype = match input.kind {
-            ColumnKind::Number => "DT_DOUBLE",
-            ColumnKind::Boolean => "DT_BOOL",
-            _ => "DT_STRING",
-        };
-        tensor(&input.name, dtype)
-    };
-    let of_target = |target: &Target| match target {
-        Target::Number { name, .. } => tensor(name, "DT_DOUBLE"),
-        Target::Class { name, .. } => tensor(name, "DT_STRING"),
-    };
-    let inputs: Map<String, Value> = loaded.model.inputs().iter().map(of_input).collect();
-    let outputs: Map<String, Value> = loaded.model.manifest().targets.iter().map(of_target).collect();
-    let signature =
-        json!({"inputs": inputs, "outputs": outputs, "method_name": "tensorflow/serving/predict"});
-    V1Metadata {
-        model_spec: V1ModelSpec {
-            name: loaded.record.model_name.clone(),
-            signature_name: "",
-            version: loaded.record.version.to_string(),
-        },
-        metadata: json!({"signature_def": {"signature_def": {"serving_default": signature}}}),
-    }
 }
 
 /// What stands before the verb.

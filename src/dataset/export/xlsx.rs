@@ -1,0 +1,192 @@
+//! A workbook with one sheet (ECMA-376), texts inside their cells, dates as dates.
+//!
+//! ```text
+//! [Content_Types].xml         what the parts are
+//! _rels/.rels                 -> xl/workbook.xml
+//! xl/workbook.xml             the sheets
+//! xl/_rels/workbook.xml.rels  -> xl/worksheets/sheet1.xml, xl/styles.xml
+//! xl/styles.xml               0: general, 1: date, 2: date and time
+//! xl/worksheets/sheet1.xml    the cells
+//! ```
+
+use super::{Cell, ExportColumn};
+use std::{
+    fmt::Write as _,
+    io::{self, Cursor, Write},
+};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// What one sheet can hold.
+const MAX_ROWS: usize = 1_048_576;
+const MAX_COLUMNS: usize = 16_384;
+const MAX_CELL_CHARS: usize = 32_767;
+
+const TYPES: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/><Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/><Override PartName="/xl/styles.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"/></Types>"#;
+const ROOT: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#;
+const WORKBOOK: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="predictions" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
+const PARTS: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles" Target="styles.xml"/></Relationships>"#;
+const STYLES: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><numFmts count="2"><numFmt numFmtId="164" formatCode="yyyy\-mm\-dd"/><numFmt numFmtId="165" formatCode="yyyy\-mm\-dd\ hh:mm:ss"/></numFmts><fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts><fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs><cellXfs count="3"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/><xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/><xf numFmtId="165" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs></styleSheet>"#;
+
+/// The workbook.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] where a sheet cannot hold so many rows or columns.
+pub fn to_xlsx(columns: &[ExportColumn], n_rows: usize) -> io::Result<Vec<u8>> {
+    if n_rows >= MAX_ROWS || columns.len() > MAX_COLUMNS {
+        let message =
+            format!("a sheet holds {} rows under the header and {MAX_COLUMNS} columns", MAX_ROWS - 1);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [
+        ("[Content_Types].xml", TYPES),
+        ("_rels/.rels", ROOT),
+        ("xl/workbook.xml", WORKBOOK),
+        ("xl/_rels/workbook.xml.rels", PARTS),
+        ("xl/styles.xml", STYLES),
+    ] {
+        writer.start_file(name, SimpleFileOptions::default())?;
+        writer.write_all(text.as_bytes())?;
+    }
+    writer.start_file("xl/worksheets/sheet1.xml", SimpleFileOptions::default())?;
+    write_sheet(&mut writer, columns, n_rows)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+fn write_sheet(writer: &mut impl Write, columns: &[ExportColumn], n_rows: usize) -> io::Result<()> {
+    let letters: Vec<String> = (0..columns.len()).map(letters).collect();
+    let mut text = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<worksheet \
+         xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData><row r=\"1\">",
+    );
+    for (column, letters) in columns.iter().zip(&letters) {
+        write_cell(&mut text, letters, 1, Cell::Text(column.name));
+    }
+    text.push_str("</row>");
+    for row in 0..n_rows {
+        let number = row + 2;
+        let _ = write!(text, "<row r=\"{number}\">");
+        for (column, letters) in columns.iter().zip(&letters) {
+            let cell = match column.value(row) {
+                Cell::Empty => column.text(row).map_or(Cell::Empty, Cell::Text),
+                value => value,
+            };
+            write_cell(&mut text, letters, number, cell);
+        }
+        text.push_str("</row>");
+        writer.write_all(text.as_bytes())?;
+        text.clear();
+    }
+    text.push_str("</sheetData></worksheet>");
+    writer.write_all(text.as_bytes())
+}
+
+fn write_cell(text: &mut String, letters: &str, row: usize, cell: Cell) {
+    // Writing to a text cannot fail.
+    let _ = match cell {
+        Cell::Empty => Ok(()),
+        // Written out, the smallest numbers have hundreds of digits.
+        Cell::Number(value) if value != 0.0 && !(1e-5..1e15).contains(&value.abs()) => {
+            write!(text, "<c r=\"{letters}{row}\"><v>{value:E}</v></c>")
+        }
+        Cell::Number(value) => write!(text, "<c r=\"{letters}{row}\"><v>{value}</v></c>"),
+        Cell::Boolean(flag) => write!(text, "<c r=\"{letters}{row}\" t=\"b\"><v>{}</v></c>", u8::from(flag)),
+        Cell::Date(ms) => {
+            // Days since 1899-12-30, as Excel counts them.
+            let (days, style) =
+                (ms as f64 / 86_400_000.0 + 25_569.0, if ms % 86_400_000 == 0 { 1 } else { 2 });
+            write!(text, "<c r=\"{letters}{row}\" s=\"{style}\"><v>{days}</v></c>")
+        }
+        Cell::Text(own) => {
+            let _ = write!(text, "<c r=\"{letters}{row}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">");
+            escape(text, own);
+            write!(text, "</t></is></c>")
+        }
+    };
+}
+
+/// What XML cannot hold is left out: control characters, which no cell shows anyway.
+fn escape(text: &mut String, own: &str) {
+    for character in own.chars().take(MAX_CELL_CHARS) {
+        match character {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '\t' | '\n' => text.push(character),
+            '\r' => text.push_str("&#13;"),
+            '\u{fffe}' | '\u{ffff}' => {}
+            _ if character.is_ascii_control() => {}
+            _ => text.push(character),
+        }
+    }
+}
+
+/// `A`, `B`, ... `Z`, `AA`, ...
+fn letters(mut i: usize) -> String {
+    let mut name = String::new();
+    loop {
+        name.insert(0, char::from(b'A' + (i % 26) as u8));
+        if i < 26 {
+            return name;
+        }
+        i = i / 26 - 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{ReadLimits, ReadOptions, Values, read};
+
+    #[test]
+    fn columns_are_lettered() {
+        for (i, expected) in
+            [(0, "A"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")]
+        {
+            assert_eq!(letters(i), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        const DAY: i64 = 86_400_000;
+        let numbers = Values::Number(vec![1.5, -2e-7, f64::NAN, 123_456_789.25]);
+        let dates = Values::Date((0..4).map(|day| (19_800 + day) * DAY + day * 3_600_000).collect());
+        let texts =
+            Values::Text(["a <b> & \"c\"", "=1+1", "São", "x\u{1}y"].map(|t| Some(t.to_owned())).to_vec());
+        let flags = Values::Boolean(vec![Some(true), Some(false), None, Some(true)]);
+        let spelt = [None, None, Some("***".to_owned()), None];
+        let columns = [
+            ExportColumn { name: "Nº & co", values: &numbers, texts: Some(&spelt) },
+            ExportColumn { name: "when", values: &dates, texts: None },
+            ExportColumn { name: "what", values: &texts, texts: None },
+            ExportColumn { name: "flag", values: &flags, texts: None },
+        ];
+        let bytes = to_xlsx(&columns, 4).unwrap();
+        let options = ReadOptions { missing: Some(vec!["***".into()]), ..ReadOptions::default() };
+        let table = read(bytes.as_slice(), "a.xlsx", &options, &ReadLimits::default()).unwrap().table;
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["Nº & co", "when", "what", "flag"]);
+        let shown = |i: usize| -> Vec<serde_json::Value> {
+            (0..4).map(|row| table.columns[i].values.json(row)).collect()
+        };
+        let json = |text: &str| serde_json::from_str::<Vec<serde_json::Value>>(text).unwrap();
+        assert_eq!(shown(0), json("[1.5, -2e-7, null, 123456789.25]"));
+        assert_eq!(shown(1)[0], "2024-03-18T00:00:00Z");
+        assert_eq!(shown(1)[3], "2024-03-21T03:00:00Z");
+        assert_eq!(shown(2), json("[\"a <b> & \\\"c\\\"\", \"=1+1\", \"São\", \"xy\"]"));
+        assert_eq!(shown(3), json("[true, false, null, true]"));
+    }
+
+    #[test]
+    fn more_than_a_sheet_holds_is_refused() {
+        let none = Values::Number(Vec::new());
+        let column = ExportColumn { name: "a", values: &none, texts: None };
+        assert_eq!(to_xlsx(&[column], MAX_ROWS).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
