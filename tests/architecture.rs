@@ -27,7 +27,7 @@ const WHO_MAY_NAME: [(&str, &[&str]); 14] = [
 ];
 
 /// Pure: data in, data out.
-const PURE: [&str; 4] = ["dataset", "model", "training", "export"];
+const PURE: [&str; 5] = ["dataset", "language", "model", "training", "export"];
 const NOT_PURE: [&str; 5] = ["tokio", "sqlx", "axum", "reqwest", "object_store"];
 
 /// One source file: its top-level module and its text without comments and texts in quotes.

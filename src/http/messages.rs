@@ -16,7 +16,7 @@ fn is_message(parent: &[u8], name: &[u8]) -> bool {
     match (parent, name) {
         (b"", b"title" | b"detail" | b"message" | b"error")
         | (b"errors" | b"issues" | b"warnings" | b"logs" | b"trainings", b"message")
-        | (b"columns", b"reason")
+        | (b"" | b"columns", b"reason")
         | (b"error", b"detail" | b"message")
         | (b"grouped", b"error")
         | (b"routes", b"summary") => true,

@@ -82,8 +82,8 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     };
 
     response = finish(response, &request_id, dialect);
-    // The description of the routes is in English.
-    if path.as_ref().is_none_or(|path| path.as_str() != "/openapi.json") {
+    // Descriptions of routes are in English.
+    if path.as_ref().is_none_or(|path| !path.as_str().ends_with(".json")) {
         response = language::answer_in(language, response).await;
     }
     if app.shutdown().is_cancelled() {

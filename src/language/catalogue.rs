@@ -18,11 +18,12 @@ const INDENT: &str = "    ";
 
 /// Name and text of every file, in the order of the README's map. Those of `libraries.txt` come
 /// from other people's code.
-pub const FILES: [(&str, &str); 7] = [
+pub const FILES: [(&str, &str); 8] = [
     ("reading.txt", include_str!("pt_br/reading.txt")),
     ("training.txt", include_str!("pt_br/training.txt")),
     ("predicting.txt", include_str!("pt_br/predicting.txt")),
     ("serving.txt", include_str!("pt_br/serving.txt")),
+    ("protocols.txt", include_str!("pt_br/protocols.txt")),
     ("problems.txt", include_str!("pt_br/problems.txt")),
     ("command_line.txt", include_str!("pt_br/command_line.txt")),
     ("libraries.txt", include_str!("pt_br/libraries.txt")),
@@ -40,7 +41,7 @@ pub fn portuguese() -> &'static Catalogue {
 /// Templates, so arranged that few have to be tried on a message.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// The most exact ones first.
+    /// Those with the most text of their own first.
     templates: Vec<Template>,
     /// Those without holes, by their text.
     whole: HashMap<&'static str, usize>,
@@ -48,6 +49,13 @@ pub struct Catalogue {
     by_first: HashMap<char, Vec<usize>>,
     /// Those that begin with a hole.
     open: Vec<usize>,
+}
+
+/// A translation.
+struct Reading {
+    text: String,
+    /// Bytes of the message that templates know, without what stood in their holes.
+    n_known: usize,
 }
 
 impl Catalogue {
@@ -88,21 +96,41 @@ impl Catalogue {
 
     /// The translation of a message, or `None` where no template fits it.
     pub fn translate(&self, message: &str) -> Option<String> {
+        self.understand(message).map(|reading| reading.text)
+    }
+
+    /// The reading of a message of which the catalogue knows most: a message may hold another one,
+    /// and one template may take for a name what another knows as the beginning of a message.
+    fn understand(&self, message: &str) -> Option<Reading> {
         let first = message.chars().next()?;
         if let Some(i) = self.whole.get(message) {
-            return self.templates.get(*i).map(|template| template.fill(&[], |_| None));
+            let text = self.templates[*i].fill(&[], |_| None);
+            return Some(Reading { text, n_known: message.len() });
         }
-        let fitting = |places: &[usize]| {
-            places.iter().find_map(|i| Some((*i, self.templates.get(*i)?.captures(message)?)))
-        };
-        let closed = self.by_first.get(&first).and_then(|places| fitting(places));
-        let found = match (closed, fitting(&self.open)) {
-            (Some(closed), Some(open)) => Some(if closed.0 < open.0 { closed } else { open }),
-            (closed, open) => closed.or(open),
-        };
-        let (i, captures) = found?;
-        // A capture is shorter than the message, so this ends.
-        Some(self.templates[i].fill(&captures, |text| self.translate(text)))
+        let closed = self.by_first.get(&first).map_or(&[][..], Vec::as_slice);
+        let mut best: Option<Reading> = None;
+        for i in closed.iter().chain(&self.open) {
+            let template = &self.templates[*i];
+            let n_best = best.as_ref().map_or(0, |best| best.n_known);
+            if !template.has_messages() && template.n_fixed() <= n_best {
+                continue;
+            }
+            let Some(captures) = template.captures(message) else { continue };
+            if template.most_known(&captures) <= n_best {
+                continue;
+            }
+            let mut n_known = template.n_fixed();
+            // A capture is shorter than the message, so this ends.
+            let text = template.fill(&captures, |text| {
+                let reading = self.understand(text)?;
+                n_known += reading.n_known;
+                Some(reading.text)
+            });
+            if n_known > n_best {
+                best = Some(Reading { text, n_known });
+            }
+        }
+        best
     }
 }
 
@@ -170,12 +198,23 @@ mod tests {
             "`epochs`: invalid type: string \"many\", expected i64",
             "`epochs`: tipo inválido: texto \"many\", esperava-se um número inteiro",
         );
+        check(
+            "\"txt\" is not used: 240 different texts in 240 rows, 137 characters each on average",
+            "\"txt\" não é usada: 240 textos diferentes em 240 linhas, com 137 caracteres cada um em média",
+        );
+        check("query: offset: -1 is below 0", "consulta: offset: -1 é menor que 0");
+        check(
+            "one cell of the request cannot be used: g = \"z\" was never seen in training; known are \"a\" and 2 more; or \
+             send \"unknown_category\": \"missing\" or \"nearest\"",
+            "não é possível usar uma célula da requisição: g = \"z\" nunca apareceu no treinamento; as conhecidas são \
+             \"a\" e mais 2; ou envie \"unknown_category\": \"missing\" ou \"nearest\"",
+        );
         assert_eq!(portuguese().translate("something nobody has written yet"), None);
         assert_eq!(portuguese().translate(""), None);
     }
 
     #[test]
-    fn of_two_templates_that_fit_the_more_exact_one_wins() {
+    fn of_two_templates_that_fit_the_one_that_knows_more_wins() {
         let texts = ["a {}\n    x {0}\na {} b\n    y {0}\n{} of c b\n    z {0}\n"];
         let catalogue = Catalogue::read(&texts).unwrap();
         let check = |message: &str, expected: &str| {

@@ -5,15 +5,13 @@
 //! Portuguese   {0} de {1} linhas não têm valor    which hole goes where
 //!              {0}   what stood there, as it is: a number, or a name of the user
 //!              {~0}  what stood there, translated: another message or a known word
-//!              {,0}  a list with ", " between its items, each translated
+//!              {,0}  a list with ", " between its items, each translated; {;0} with "; "
 //!              {0|linha|linhas}  what fits one, or several, by the number that stood there
 //!              {{ }} braces that are meant
 //! ```
 //!
 //! Holes that touch each other count as one. An English text that begins with `…` goes on after
 //! another message, which is translated by itself; one that ends with `…` goes before one.
-
-use std::fmt::Write;
 
 const MORE: char = '…';
 
@@ -31,7 +29,7 @@ enum Piece {
     Text(String),
     AsIs(usize),
     Translated(usize),
-    List(usize),
+    List(usize, &'static str),
     Count { hole: usize, one: Vec<Piece>, several: Vec<Piece> },
 }
 
@@ -43,6 +41,10 @@ pub struct Template {
     pieces: Vec<Piece>,
     /// Whether it follows another message: it is then found from the end.
     follows: bool,
+    /// The holes that hold other messages.
+    messages: Vec<usize>,
+    /// The holes that hold whole numbers.
+    counts: Vec<usize>,
 }
 
 impl Template {
@@ -74,7 +76,9 @@ impl Template {
             pieces.push(Piece::Translated(literals.len() - 1));
             literals.push(String::new());
         }
-        let template = Self { literals, pieces, follows };
+        let (mut messages, mut counts) = (Vec::new(), Vec::new());
+        pieces.iter().for_each(|piece| piece.sort_holes(&mut messages, &mut counts));
+        let template = Self { literals, pieces, follows, messages, counts };
         template.check().map_err(|what| format!("{what}: {english}"))?;
         Ok(template)
     }
@@ -96,10 +100,20 @@ impl Template {
         Ok(())
     }
 
-    /// Bytes of text that are always the same: of two templates that fit, the one with more of them
-    /// says more exactly what the message is.
+    /// Bytes of text that are always the same.
     pub fn n_fixed(&self) -> usize {
         self.literals.iter().map(String::len).sum()
+    }
+
+    /// Whether it may hold other messages.
+    pub fn has_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
+    /// Bytes that are known at most, if the messages in the holes are.
+    pub fn most_known(&self, captures: &[&str]) -> usize {
+        let of_messages = self.messages.iter().filter_map(|i| captures.get(*i));
+        self.n_fixed() + of_messages.map(|text| text.len()).sum::<usize>()
     }
 
     /// The character that every message of this template begins with, if there is one.
@@ -130,33 +144,39 @@ impl Template {
             }
             found.push(open);
         }
-        Some(found)
+        let is_number =
+            |i: &usize| found.get(*i).is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        self.counts.iter().all(is_number).then_some(found)
     }
 
     /// The translation with `captures` in its holes; `translate` is used where they are messages.
-    pub fn fill(&self, captures: &[&str], translate: impl Fn(&str) -> Option<String>) -> String {
+    pub fn fill(&self, captures: &[&str], mut translate: impl FnMut(&str) -> Option<String>) -> String {
         let mut text = String::new();
-        write_pieces(&self.pieces, captures, &translate, &mut text);
+        write_pieces(&self.pieces, captures, &mut translate, &mut text);
         text
     }
+}
+
+fn translated(text: &str, translate: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    translate(text).unwrap_or_else(|| text.to_owned())
 }
 
 fn write_pieces(
     pieces: &[Piece],
     captures: &[&str],
-    translate: &impl Fn(&str) -> Option<String>,
+    translate: &mut dyn FnMut(&str) -> Option<String>,
     text: &mut String,
 ) {
-    let translated = |text: &str| translate(text).unwrap_or_else(|| text.to_owned());
     let at = |i: usize| captures.get(i).copied().unwrap_or_default();
     for piece in pieces {
         match piece {
             Piece::Text(own) => text.push_str(own),
             Piece::AsIs(i) => text.push_str(at(*i)),
-            Piece::Translated(i) => text.push_str(&translated(at(*i))),
-            Piece::List(i) => {
-                let items: Vec<String> = at(*i).split(", ").map(translated).collect();
-                text.push_str(&items.join(", "));
+            Piece::Translated(i) => text.push_str(&translated(at(*i), translate)),
+            Piece::List(i, between) => {
+                let items: Vec<String> =
+                    at(*i).split(between).map(|item| translated(item, translate)).collect();
+                text.push_str(&items.join(between));
             }
             Piece::Count { hole, one, several } => {
                 let fitting = if at(*hole) == "1" { one } else { several };
@@ -167,11 +187,23 @@ fn write_pieces(
 }
 
 impl Piece {
+    /// Adds the holes of other messages to `messages`, those of numbers to `counts`.
+    fn sort_holes(&self, messages: &mut Vec<usize>, counts: &mut Vec<usize>) {
+        match self {
+            Self::Text(_) | Self::AsIs(_) => {}
+            Self::Translated(i) | Self::List(i, _) => messages.push(*i),
+            Self::Count { hole, one, several } => {
+                counts.push(*hole);
+                one.iter().chain(several).for_each(|piece| piece.sort_holes(messages, counts));
+            }
+        }
+    }
+
     /// Adds the holes that are sure to be written out.
     fn holes(&self, named: &mut Vec<usize>) {
         match self {
             Self::Text(_) => {}
-            Self::AsIs(i) | Self::Translated(i) | Self::List(i) => named.push(*i),
+            Self::AsIs(i) | Self::Translated(i) | Self::List(i, _) => named.push(*i),
             Self::Count { hole, several, .. } => {
                 named.push(*hole);
                 several.iter().for_each(|piece| piece.holes(named));
@@ -265,25 +297,12 @@ fn piece(token: Token, shift: usize) -> Result<Piece, String> {
     if let Some(rest) = hole.strip_prefix('~') {
         return number(rest).map(Piece::Translated);
     }
-    match hole.strip_prefix(',') {
-        Some(rest) => number(rest).map(Piece::List),
-        None => number(&hole).map(Piece::AsIs),
-    }
-}
-
-impl std::fmt::Display for Template {
-    /// The English text, for messages about the catalogue.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, literal) in self.literals.iter().enumerate() {
-            if i > 0 {
-                f.write_str("{}")?;
-            }
-            for character in literal.chars() {
-                f.write_char(character)?;
-            }
+    for (mark, between) in [(',', ", "), (';', "; ")] {
+        if let Some(rest) = hole.strip_prefix(mark) {
+            return Ok(Piece::List(number(rest)?, between));
         }
-        Ok(())
     }
+    number(&hole).map(Piece::AsIs)
 }
 
 #[cfg(test)]
