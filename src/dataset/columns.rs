@@ -17,6 +17,12 @@ use std::collections::{BTreeSet, HashMap};
 /// Cells that did not fit, kept to plan the column anew and to name in messages.
 const MAX_MISFITS: usize = 20;
 
+/// The evidence that a text among numbers means "missing": how often it and the numbers are there, and
+/// how many different ones. Of few, as of `1`, `2` and `special`, it may be one more class.
+const MIN_LONE: usize = 3;
+const MIN_NUMBERS: usize = 20;
+const MIN_DISTINCT: usize = 12;
+
 /// One column being filled.
 #[derive(Debug)]
 pub(super) struct Building {
@@ -287,6 +293,42 @@ impl Building {
         }
     }
 
+    /// Makes a column of numbers of one in which all cells are numbers but for one text that is repeated;
+    /// that text is missing from now on. Returns it and how often it was there.
+    pub(super) fn without_lone_text(&mut self, format: NumberFormat) -> Option<(String, usize)> {
+        let Store::Text { codes, levels } = &self.store else { return None };
+        let number = |text: &String| {
+            number::parse(text, format)
+                .filter(|number| number.is_finite() && !schema::is_code(text.as_bytes()))
+        };
+        let mut values = Vec::with_capacity(levels.in_order.len());
+        let mut lone = None;
+        for (code, level) in levels.in_order.iter().enumerate() {
+            let value = number(level);
+            if value.is_none() && lone.replace(code).is_some() {
+                return None;
+            }
+            values.push(value.unwrap_or(f64::NAN));
+        }
+        let lone = lone?;
+        let text = levels.in_order[lone].clone();
+        let n = codes.iter().filter(|code| **code as usize == lone).count();
+        let n_present = codes.iter().filter(|code| **code != MISSING_CODE).count();
+        let is_evident = n >= MIN_LONE && n_present - n >= MIN_NUMBERS && n * 3 <= n_present;
+        // `<0.1` says more than nothing.
+        let is_word = text.chars().any(char::is_alphabetic)
+            && !text.contains(|c: char| c.is_ascii_digit() || "<>≤≥~".contains(c));
+        if !is_evident || !is_word || values.len() < MIN_DISTINCT {
+            return None;
+        }
+        let numbers =
+            codes.iter().map(|code| values.get(*code as usize).copied().unwrap_or(f64::NAN)).collect();
+        self.plan = Plan::Number(Some(format));
+        self.store = Store::Number(numbers);
+        self.tokens.insert(text.clone());
+        Some((text, n))
+    }
+
     /// The finished column; texts come as a category.
     pub(super) fn into_values(self) -> Values {
         match self.store {
@@ -373,6 +415,41 @@ mod tests {
         assert!(building.is_done());
         building.push(5, Cell::Text(b"7"), &Missing::default());
         assert!(!building.is_done(), "7 without a sign may be 7 % or 700 %");
+    }
+
+    #[test]
+    fn a_text_that_is_repeated_among_numbers() {
+        let format = NumberFormat { decimal: ',', thousands: None };
+        let check = |cells: Vec<String>, expected: Option<usize>| {
+            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            let mut building = fill(Plan::Text, &cells);
+            let found = building.without_lone_text(format);
+            assert_eq!(found.as_ref().map(|(_, n)| *n), expected, "{cells:?}");
+            let is_number =
+                matches!(building.into_values(), Values::Number(values) if values.len() == cells.len());
+            assert_eq!(is_number, expected.is_some());
+        };
+        let cells = |n: usize, text: &str, n_texts: usize| {
+            let numbers = (0..n).map(|i| format!("{i},5"));
+            numbers.chain(std::iter::repeat_n(text.to_owned(), n_texts)).collect::<Vec<_>>()
+        };
+        check(cells(40, "not available", 5), Some(5));
+        check(cells(40, "not available", 2), None);
+        check(cells(40, "not available", 30), None);
+        check(cells(40, "<0,1", 5), None);
+        check(cells(40, "1.5", 5), None);
+        check([cells(40, "a", 5), vec!["b".to_owned()]].concat(), None);
+        check(
+            [
+                cells(5, "special", 5),
+                cells(5, "special", 0),
+                cells(5, "", 9),
+                cells(5, "", 9),
+                cells(5, "", 9),
+            ]
+            .concat(),
+            None,
+        );
     }
 
     #[test]

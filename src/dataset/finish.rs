@@ -61,6 +61,29 @@ pub(super) fn remove_sentinels(names: &[String], buildings: &mut [Building]) -> 
     (tokens.into_iter().collect(), warnings)
 }
 
+/// Makes numbers of columns in which one text among the numbers says that there is none; tells of it.
+pub(super) fn remove_lone_texts(
+    names: &[String],
+    buildings: &mut [Building],
+    forced: &[Option<Forced>],
+    decision: &Decision,
+    warnings: &mut Vec<Warning>,
+) {
+    let columns = names.iter().zip(buildings).zip(forced).filter(|(_, forced)| forced.is_none());
+    for ((name, building), _) in columns {
+        let Some((text, n)) = building.without_lone_text(decision.file) else { continue };
+        warnings.retain(|warning| warning.code != MIXED || warning.column.as_ref() != Some(name));
+        warnings.push(warning(
+            "text-as-missing",
+            name,
+            format!(
+                "{n} cell(s) hold '{}' and all others are numbers, so these cells count as missing. To keep the column as text, give the type (types={{\"{name}\": \"text\"}})",
+                super::error::shorten(&text)
+            ),
+        ));
+    }
+}
+
 /// The finished columns with their profiles; unnamed empty ones and ignored ones are left out.
 pub(super) fn table(
     names: &[String],

@@ -310,6 +310,9 @@ fn assemble(
     }
     let forced: Vec<Option<Forced>> = drafts.iter().map(|draft| draft.forced).collect();
     let mut buildings: Vec<Building> = finished.into_iter().flatten().collect();
+    if !missing.is_given() {
+        finish::remove_lone_texts(&names, &mut buildings, &forced, &decision, &mut warnings);
+    }
     let mut missing_tokens = finish::missing_tokens(&buildings);
     if !missing.is_given() {
         let (tokens, found) = finish::remove_sentinels(&names, &mut buildings);
