@@ -31,6 +31,7 @@ on_both!(
     many_workers_never_share_a_training,
     a_commit_whose_answer_got_lost_is_recognised,
     versions_count_up_and_are_never_reused,
+    an_imported_model_is_the_next_version_and_has_no_training,
     names_differ_by_more_than_case,
     an_alias_names_one_version_and_moves,
     models_are_filtered_sorted_and_paged,
@@ -404,6 +405,29 @@ async fn versions_count_up_and_are_never_reused(store: Store) {
     let statuses: BTreeMap<ModelId, ModelStatus> = models::statuses(db).await.unwrap().into_iter().collect();
     let expected = [(one.model_id, ModelStatus::Ready), (three.model_id, ModelStatus::Corrupt)];
     assert_eq!(statuses, BTreeMap::from(expected));
+}
+
+async fn an_imported_model_is_the_next_version_and_has_no_training(store: Store) {
+    let db = &store.db;
+    let trained = train(&store, "polar", json!({"rmse": 0.5})).await;
+    let mut model = new_model("polar", json!({"rmse": 0.25}));
+    model.sha256 = "cd".repeat(32);
+    let imported = models::import(db, &model, start_time()).await.unwrap();
+    assert_eq!((imported.version, imported.is_imported(), trained.is_imported()), (2, true, false));
+    assert_eq!(models::get(db, model.model_id).await.unwrap().as_ref(), Some(&imported));
+    assert_eq!(models::card(db, model.model_id).await.unwrap(), Some(model.card.clone()));
+    let filter = ModelFilter { tag: Some("campaign".into()), ..ModelFilter::default() };
+    let best = models::list(db, &filter, &"metrics.rmse".parse().unwrap(), &Page::first(1)).await.unwrap();
+    assert_eq!(best.items, [imported.clone()], "its scores and tags are searched too");
+    let same = async |name, sha256| models::find_same(db, name, sha256).await.unwrap();
+    assert_eq!(same("POLAR", &model.sha256).await.as_ref(), Some(&imported));
+    assert_eq!(same("polar", &trained.sha256).await.as_ref(), Some(&trained));
+    assert_eq!(same("other", &model.sha256).await, None);
+    let other = new_model("Polar", json!({}));
+    match models::import(db, &other, start_time()).await {
+        Err(StorageError::NameInUse { name }) => assert_eq!(name, "polar"),
+        outcome => panic!("{outcome:?}"),
+    }
 }
 
 async fn names_differ_by_more_than_case(store: Store) {
