@@ -61,7 +61,7 @@ pub struct FormatQuery {
     params(("model_id" = uuid::Uuid, Path), FormatQuery),
     responses(
         (status = 200, description = "The bytes", content(
-            (String = "application/octet-stream"), (String = "text/markdown"), (String = "text/html"),
+            (String = "application/octet-stream"), (String = "text/markdown"), (String = "text/html"), (String = "text/x-python"),
             (ModelCard = "application/json")
         )),
         (status = 206, content_type = "application/octet-stream", body = String, description = "Some of them"),

@@ -8,6 +8,7 @@
 //! What a card does not hold, such as the part about a dataset that was deleted, is left out or said to be
 //! missing; a card is never refused.
 
+mod plot;
 mod render;
 mod results;
 mod sections;
@@ -32,8 +33,16 @@ enum Block {
     Heading(String),
     Text(String),
     Items(Vec<String>),
-    Table { header: Vec<String>, rows: Vec<Vec<String>> },
+    Table {
+        header: Vec<String>,
+        rows: Vec<Vec<String>>,
+    },
     Code(String),
+    /// Predicted against true numbers, `(true, predicted)`; for pages only.
+    Scatter {
+        label: String,
+        points: Vec<(f64, f64)>,
+    },
 }
 
 /// The card as Markdown (`CommonMark` with tables).

@@ -1,6 +1,6 @@
 //! Blocks as Markdown or HTML.
 
-use super::Block;
+use super::{Block, plot};
 
 const STYLE: &str = "body{font:11pt/1.45 Georgia,serif;max-width:48em;margin:2em auto;padding:0 1em;color:#111}\
     h1,h2{font-family:Helvetica,Arial,sans-serif;line-height:1.2}h2{margin-top:1.6em;border-bottom:1px solid #bbb}\
@@ -13,12 +13,14 @@ const STYLE: &str = "body{font:11pt/1.45 Georgia,serif;max-width:48em;margin:2em
 pub(super) fn markdown(blocks: &[Block]) -> String {
     let parts: Vec<String> = blocks
         .iter()
+        .filter(|block| !matches!(block, Block::Scatter { .. }))
         .map(|block| match block {
             Block::Title(text) => format!("# {}\n", escaped(text)),
             Block::Heading(text) => format!("## {}\n", escaped(text)),
             Block::Text(text) => format!("{}\n", escaped(text)),
             Block::Items(items) => items.iter().map(|item| format!("- {}\n", escaped(item))).collect(),
             Block::Code(text) => format!("```json\n{text}\n```\n"),
+            Block::Scatter { .. } => String::new(),
             Block::Table { header, rows } => {
                 let line = |cells: &[String]| {
                     let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
@@ -60,6 +62,7 @@ fn html_block(block: &Block) -> String {
             format!("<ul>\n{items}</ul>\n")
         }
         Block::Code(text) => format!("<pre>{}</pre>\n", as_html(text)),
+        Block::Scatter { label, points } => format!("<p>{}</p>\n", plot::scatter(points, &as_html(label))),
         Block::Table { header, rows } => {
             let head: String = header.iter().map(|cell| format!("<th>{}</th>", as_html(cell))).collect();
             let cell = |(column, cell): (usize, &String)| {

@@ -53,6 +53,13 @@ pub(super) fn scores(facts: &Facts) -> Vec<Block> {
             unit.map(|unit| format!(" in {unit}")).unwrap_or_default()
         )));
         blocks.push(table(facts, columns, |scores| &scores["per_target"][target.as_str()]));
+        let pairs = items(&card["comparison"]["actual_and_predicted"][target.as_str()]).iter();
+        let points: Vec<(f64, f64)> =
+            pairs.filter_map(|pair| pair[0].as_f64().zip(pair[1].as_f64())).collect();
+        if !points.is_empty() {
+            let label = format!("{target}: predicted against true, {} rows", points.len());
+            blocks.push(Block::Scatter { label, points });
+        }
     }
     if !is_regression {
         blocks.push(table(facts, columns, |scores| scores));

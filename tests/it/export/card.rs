@@ -58,6 +58,7 @@ async fn a_model_card_comes_as_json_markdown_or_html() {
     assert!(html.headers()["content-disposition"].to_str().unwrap().starts_with("inline"));
     assert!(html.headers().contains_key("content-security-policy"));
     let html = html.text().await.unwrap();
+    assert!(html.contains("aria-label=\"Cl: predicted against true, 63 rows\""), "{html}");
     assert!(html.contains("polar|&lt;b&gt;") && !html.contains("<b>"), "{html}");
     let refused = of("card", "image/png").await;
     assert_eq!(refused.status(), 406);
