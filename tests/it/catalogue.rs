@@ -61,7 +61,6 @@ const NO_MESSAGES: [&str; 31] = [
     "sample number",
     "%d de %b de %Y",
     "SQLite format 30",
-    "<!doctype html",
     // Headers, and what else is made for programs.
     "bytes */{}",
     "bytes {start}-{}/{}",
@@ -71,9 +70,10 @@ const NO_MESSAGES: [&str; 31] = [
     "text/html; charset=utf-8",
     "text/plain; charset=utf-8",
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    "<{}?{others}cursor={cursor}>; rel=\"next\"",
     "POST /train",
     "POST /upload",
+    "POST /models/import",
+    "text/csv; charset=utf-8; header=present",
     "{spec} {} rows {:?}",
     "model_id, model_name, version, task, targets, dataset_id, training_id, metrics, size_bytes, sha256, train_s, \
      tags, description, status, created_at",
@@ -118,7 +118,8 @@ impl Literal {
     fn is_prose(&self) -> bool {
         let text = skeleton(&self.text).unwrap_or_else(|| self.text.clone());
         let words: Vec<&str> = text.split_whitespace().collect();
-        let is_markup = self.path == "http/page.rs" && self.text.contains(['<', '{']);
+        let is_style = self.path == "http/page.rs" && self.text.contains('{');
+        let is_markup = self.text.starts_with('<') || is_style;
         let is_sql =
             ["SELECT ", "UPDATE ", "INSERT ", "RETURNING ", "ORDER BY ", " LIMIT ", "CAST(", "$1", "$2"]
                 .iter()

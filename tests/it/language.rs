@@ -248,6 +248,14 @@ async fn a_training_and_its_predictions_are_told_in_portuguese() {
             ),
         ],
     );
+    let file = api.request(Method::POST, "/predict?model=waves").header("Content-Type", "text/csv");
+    let file = file.header("Accept-Language", "pt").body("message,z,kind\n1e6,2,a\n").send().await.unwrap();
+    assert_eq!(file.headers()["content-language"], "pt-BR");
+    let file = file.text().await.unwrap();
+    assert!(
+        file.contains("message = 1000000 está acima de 19.9, o maior valor visto no treinamento"),
+        "{file}"
+    );
     let unknown = ask(json!({"message": 1, "z": 2, "kind": "q"}));
     check(
         &api.both(Method::POST, "/predict", Some(&unknown)).await,

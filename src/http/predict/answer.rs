@@ -3,6 +3,7 @@
 use super::Answered;
 use crate::{
     id::ModelId,
+    language::Language,
     model::{Input, Predictions, RowWarning, TargetPrediction},
     storage::ModelRecord,
 };
@@ -80,13 +81,13 @@ impl Answered {
         Extras::new(&self.predictions, &self.warnings, self.n_rows, inputs)
     }
 
-    /// The texts of all warnings, one per row; empty where there is none.
-    pub fn messages(&self) -> Vec<String> {
+    /// The texts of all warnings in `language`, one per row; empty where there is none.
+    pub fn messages(&self, language: Language) -> Vec<String> {
         let mut messages = vec![String::new(); self.n_rows];
         for RowWarningView { row, message, .. } in self.extras(&[]).warnings {
             if let Some(text) = messages.get_mut(row) {
                 text.push_str(if text.is_empty() { "" } else { "; " });
-                text.push_str(message);
+                text.push_str(&language.translate(message));
             }
         }
         messages

@@ -12,12 +12,14 @@ use crate::{
         download::disposition,
         error::{Problem, Slug},
         extract::{Json, Pairs, accepts, parse_id},
+        language,
         read_options::UploadOptions,
         receive::{self, Received, clean_filename},
         upload,
     },
     id::ModelId,
     ingest::Ingested,
+    language::Language,
     model::{Cell, Input, TargetPrediction, UnknownCategory},
     prediction::Loaded,
 };
@@ -147,7 +149,7 @@ pub(super) async fn predict_file(app: &App, request: Request) -> Result<Response
     let own = if sheet.read.format == "csv" { Format::Csv } else { Format::Xlsx };
     match Format::choose(&parts.headers, own)? {
         Format::Json => Ok(Json(Answer::new(&loaded.record, answered.extras(inputs))).into_response()),
-        format => sheet.respond(format, &loaded, answered).await,
+        format => sheet.respond(format, &loaded, answered, language::wanted(&parts.headers)).await,
     }
 }
 
@@ -221,10 +223,16 @@ impl Sheet {
     }
 
     /// The file with its own columns and the answers.
-    async fn respond(self, format: Format, loaded: &Loaded, answered: Answered) -> Result<Response, Problem> {
+    async fn respond(
+        self,
+        format: Format,
+        loaded: &Loaded,
+        answered: Answered,
+        language: Language,
+    ) -> Result<Response, Problem> {
         let own = loaded.record.model_id;
         let writing = move || {
-            let answers = answer_columns(&self.table, &answered);
+            let answers = answer_columns(&self.table, &answered, language);
             let is_text_file = self.read.format == "csv";
             let mut columns: Vec<ExportColumn> = Vec::with_capacity(self.table.columns.len() + answers.len());
             for column in &self.table.columns {
@@ -261,7 +269,9 @@ impl Sheet {
             (header::CONTENT_DISPOSITION, text(disposition(&format!("{stem}_predictions.{ending}"), false))?),
             (header::LINK, text(format!("</models/{own}>; rel=\"describedby\""))?),
         ];
-        Ok((headers, bytes).into_response())
+        let mut response = (headers, bytes).into_response();
+        language::declare(response.headers_mut(), language);
+        Ok(response)
     }
 }
 
@@ -281,7 +291,7 @@ fn csv_style(read: &ReadReport) -> CsvStyle {
 
 /// `<y>_predicted` and, for numbers, `<y>_lower` and `<y>_upper`; for classes `<y>_probability` and `<y>_set`; then
 /// `in_domain` and `warnings`. Where the file has such a column already, the new one gets a `_` behind its name.
-fn answer_columns(table: &Table, answered: &Answered) -> Vec<(String, Values)> {
+fn answer_columns(table: &Table, answered: &Answered, language: Language) -> Vec<(String, Values)> {
     let mut columns: Vec<(String, Values)> = Vec::new();
     let mut add = |name: String, values: Values| {
         let mut name = name;
@@ -316,7 +326,8 @@ fn answer_columns(table: &Table, answered: &Answered) -> Vec<(String, Values)> {
     }
     let in_domain = answered.predictions.in_domain.iter().copied().map(Some).collect();
     add("in_domain".to_owned(), Values::Boolean(in_domain));
-    let messages = answered.messages().into_iter().map(|text| (!text.is_empty()).then_some(text)).collect();
+    let messages =
+        answered.messages(language).into_iter().map(|text| (!text.is_empty()).then_some(text)).collect();
     add("warnings".to_owned(), Values::Text(messages));
     columns
 }
@@ -361,7 +372,7 @@ mod tests {
         };
         let answered = Answered { predictions, warnings: Vec::new(), n_rows: 1 };
         let names: Vec<String> =
-            answer_columns(&table, &answered).into_iter().map(|(name, _)| name).collect();
+            answer_columns(&table, &answered, Language::English).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["y_predicted_", "y_lower", "y_upper", "in_domain_", "warnings"]);
     }
 }
