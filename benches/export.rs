@@ -56,6 +56,7 @@ fn main() {
     }
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let folder = keep.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder).expect("a folder for the files");
     println!(
         "{:<20} {:>6} {:>4} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6} {:>6} {:>8} {:>8}",
         "set", "rows", "nets", "value", "bound", "p", "labels", "sets", "domain", "score", "KiB", "native"

@@ -209,6 +209,18 @@ impl ModelCache {
         metrics::gauge!(telemetry::MODEL_CACHE_BYTES).set(total as f64);
     }
 
+    /// Does longer `work` with a model in the blocking pool, where as much runs at once as there are processors.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        loaded: Arc<Loaded>,
+        work: impl FnOnce(&Loaded) -> T + Send + 'static,
+    ) -> Result<T, PredictionError> {
+        let _permit = self.pool.acquire().await.expect("the semaphore is never closed");
+        tokio::task::spawn_blocking(move || work(&loaded))
+            .await
+            .map_err(|error| PredictionError::Failed(error.to_string()))
+    }
+
     /// Predicts, on the spot if that is quick, else in the blocking pool, where as many predictions
     /// run at once as there are processors.
     pub async fn predict(

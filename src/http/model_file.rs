@@ -27,7 +27,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
@@ -143,10 +142,8 @@ async fn send_derived(
         return Ok(response);
     }
     let loaded = app.models().get_record(app.blobs(), db, record.clone()).await?;
-    let bytes = tokio::task::spawn_blocking(move || written(&loaded, form))
-        .await
-        .map_err(Problem::internal)?
-        .map_err(|error| Problem::invalid("/format", error.to_string()))?;
+    let outcome = app.models().work(loaded, move |loaded| written(loaded, form)).await?;
+    let bytes = outcome.map_err(|error| Problem::invalid("/format", error.to_string()))?;
     let file = Download {
         size_bytes: bytes.len() as u64,
         etag: &etag,
@@ -160,7 +157,7 @@ async fn send_derived(
     sent.ok_or_else(|| Problem::internal("bytes in memory cannot be missing"))
 }
 
-fn written(loaded: &Arc<Loaded>, form: Form) -> Result<Bytes, ExportError> {
+fn written(loaded: &Loaded, form: Form) -> Result<Bytes, ExportError> {
     match form {
         Form::Onnx => onnx::to_bytes(&loaded.model).map(Bytes::from),
         Form::Torch => torch::to_bytes(&loaded.model).map(Bytes::from),

@@ -128,6 +128,10 @@ impl ModelCard {
             Some(Value::Object(card)) => card,
             _ => Map::new(),
         };
+        // The summary has their names only.
+        if let Some(targets) = card.get("targets").cloned() {
+            card.insert("target_details".to_owned(), targets);
+        }
         // What the row says is newer: names and labels can be changed.
         if let Value::Object(own) = serde_json::to_value(&summary).map_err(Problem::internal)? {
             card.retain(|name, _| !own.contains_key(name));

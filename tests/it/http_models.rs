@@ -40,7 +40,7 @@ async fn models_are_listed_filtered_sorted_and_described() {
         api.get(bad).await.refused(422, "invalid-parameter");
     }
     let card = api.get(&format!("/models/{second}")).await.expect(200);
-    for part in ["inputs", "targets", "settings", "split", "metrics", "baselines"] {
+    for part in ["inputs", "targets", "target_details", "settings", "split", "metrics", "baselines"] {
         assert!(!card[part].is_null(), "{part}: {card}");
     }
     api.get("/models/none").await.refused(404, "model-not-found");

@@ -6,7 +6,7 @@ use crate::model::{Manifest, Task};
 use serde_json::{Value, json};
 
 /// How this form differs from a request, for whoever has only the file.
-const RULES: [&str; 6] = [
+const RULES: [&str; 7] = [
     "Every input is a tensor [rows, 1]. A name is that of the column; \"_\" is put behind one that is there twice.",
     "Numbers are doubles in the unit of the training file, booleans 1 and 0, dates milliseconds since \
      1970-01-01T00:00:00Z, categories texts exactly as in the training file. NaN and the empty text mean missing.",
@@ -15,6 +15,7 @@ const RULES: [&str; 6] = [
     "A category never seen counts as missing, and the row as outside the domain, as with \"unknown_category\": \
      \"missing\" of POST /predict.",
     "Intervals and sets are those of the model's own confidence; they are wider outside the domain.",
+    "Give at most some 10,000 rows at once: each is compared with up to 1,000 rows of the training.",
     "taqicfd.example has rows and what taqicfd answers to them: another runtime should give the same to about 1e-5.",
 ];
 
