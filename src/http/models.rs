@@ -255,6 +255,8 @@ pub struct UpdateModel {
 }
 
 /// Rename, label or describe a model
+///
+/// Its aliases go with it to the new name.
 #[utoipa::path(patch, path = "/models/{model_id}", tag = "models",
     params(
         ("model_id" = uuid::Uuid, Path),

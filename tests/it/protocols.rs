@@ -457,7 +457,9 @@ async fn models_are_described_listed_and_loaded() {
         api.get("/v1/models/waves/versions/1").await.expect(200)["model_version_status"],
         json!([version("1")])
     );
-    assert_eq!(api.get("/v1/models").await.expect(200), json!({"models": ["waves"]}));
+    for path in ["/v1/models", "/v2/models"] {
+        assert_eq!(api.get(path).await.expect(200), json!({"models": ["waves"]}), "{path}");
+    }
     let metadata = api.get("/v1/models/waves/metadata").await.expect(200);
     let signature = &metadata["metadata"]["signature_def"]["signature_def"]["serving_default"];
     assert_eq!(

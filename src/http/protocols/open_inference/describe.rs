@@ -23,12 +23,27 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(list_v2_models))
         .routes(routes!(show_v2_model))
         .routes(routes!(show_v2_version))
         .routes(routes!(show_v2_model_readiness))
         .routes(routes!(show_v2_version_readiness))
         .routes(routes!(describe_v2_model))
         .routes(routes!(describe_v2_version))
+}
+
+/// The names of all models.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct V2ModelNames {
+    /// In order.
+    models: Vec<String>,
+}
+
+/// List the names of the models (`KServe`)
+#[utoipa::path(get, path = "/v2/models", tag = "open inference", responses((status = 200, body = V2ModelNames)))]
+pub async fn list_v2_models(State(app): State<App>) -> Result<Json<V2ModelNames>, Problem> {
+    let models = models::names(app.db()?, u32::MAX).await?;
+    Ok(Json(V2ModelNames { models }))
 }
 
 /// What a model takes and gives.
