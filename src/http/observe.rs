@@ -82,8 +82,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     };
 
     response = finish(response, &request_id, dialect);
-    // Descriptions of routes are in English.
-    if path.as_ref().is_none_or(|path| !path.as_str().ends_with(".json")) {
+    if !describes_routes(path.as_ref().map(MatchedPath::as_str)) {
         response = language::answer_in(language, response).await;
     }
     if app.shutdown().is_cancelled() {
@@ -110,6 +109,12 @@ fn answers_json(path: Option<&str>) -> bool {
             && !path.starts_with("/docs")
             && !path.starts_with("/problems")
     })
+}
+
+/// The descriptions for programs, which are in English.
+fn describes_routes(path: Option<&str>) -> bool {
+    let last = path.and_then(|path| path.rsplit('/').next());
+    matches!(last, Some("openapi.json" | "dataplane.json"))
 }
 
 fn refuse_early<'a>(
