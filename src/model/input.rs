@@ -166,11 +166,17 @@ impl Input {
             .or_else(|| number::parse(&affix::strip(text, self.unit.as_deref()?)?, self.number_format))
     }
 
-    /// Whether this number stood for "no value" in the training file, as -9999 may. It did not in
-    /// every column: where it lies among the values, it is one of them.
+    /// The numbers that stood for "no value" in the training file, as -9999 may. They did not in
+    /// every column: one that lies among the values of this column is one of them.
+    pub fn sentinels(&self) -> impl Iterator<Item = f64> + '_ {
+        let is_among = |value: &f64| self.range.is_some_and(|(low, high)| (low..=high).contains(value));
+        let numbers =
+            self.missing_tokens.iter().filter_map(|token| token.replace(',', ".").parse::<f64>().ok());
+        numbers.filter(move |value| value.is_finite() && !is_among(value))
+    }
+
     fn is_sentinel(&self, value: f64) -> bool {
-        let is_among = self.range.is_some_and(|(low, high)| (low..=high).contains(&value));
-        !is_among && self.missing_tokens.iter().any(|token| token.replace(',', ".").parse() == Ok(value))
+        !self.missing_tokens.is_empty() && self.sentinels().any(|sentinel| sentinel == value)
     }
 
     fn read_level(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {

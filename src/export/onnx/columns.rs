@@ -85,6 +85,7 @@ pub(super) fn read(graph: &mut Graph, manifest: &Manifest) -> Result<Columns, St
         let range = manifest.domain.ranges()[index];
         match (spreads[0], input.kind) {
             (Spread::Number { indicator, .. }, ColumnKind::Number) => {
+                let value = &without_sentinels(graph, value, input);
                 columns.quantities.extend(range.map(|range| (value.clone(), range)));
                 let means = spreads.iter().map(|spread| (fill_of(spread), 0.0)).collect();
                 columns.push(value.clone(), Feature { of_networks: means, needed });
@@ -102,6 +103,15 @@ pub(super) fn read(graph: &mut Graph, manifest: &Manifest) -> Result<Columns, St
         }
     }
     Ok(columns)
+}
+
+/// NaN where a number stood for "no value" in the training file.
+fn without_sentinels(graph: &mut Graph, value: &Value, input: &Input) -> Value {
+    input.sentinels().fold(value.clone(), |value, sentinel| {
+        let (sentinel, nothing) = (graph.double(sentinel), graph.double(f64::NAN));
+        let is_it = graph.op("Equal", &[&value, &sentinel]);
+        graph.op("Where", &[&is_it, &nothing, &value])
+    })
 }
 
 /// Whether two networks make the same features of a column.

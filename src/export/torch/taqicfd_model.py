@@ -189,13 +189,27 @@ def load(path):
     return model.eval()
 
 
+def is_sentinel(column, value):
+    """Whether a number stood for "no value" in the training file, as -9999 may; among the values it is one of them."""
+    if column["kind"] != "number" or isinstance(value, (str, bool)) or value is None:
+        return False
+    low, high = column["range"] or (math.inf, -math.inf)
+    for token in [] if low <= value <= high else column["missing_tokens"]:
+        try:
+            if float(token.replace(",", ".")) == value:
+                return True
+        except ValueError:
+            pass
+    return False
+
+
 def read(column, row, unknown_category):
     """A cell as None, a float (a number, or the milliseconds of a date), a bool, the index of a level, or UNKNOWN."""
     name, kind = column["name"], column["kind"]
     if name not in row:
         raise ValueError(f"the field {name!r} is missing")
     value = row[name]
-    is_missing = value is None or (isinstance(value, float) and not math.isfinite(value))
+    is_missing = value is None or (isinstance(value, float) and not math.isfinite(value)) or is_sentinel(column, value)
     if is_missing or (isinstance(value, str) and value.strip() in ["", *column["missing_tokens"]]):
         if column["missing_share"] <= 0:
             raise ValueError(f"{name!r} has no value, and training never saw it missing")
