@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use taqicfd::dataset::{ColumnKind, MISSING_DATE, ReadLimits, ReadOptions, Reading, Values, read};
 use taqicfd::export;
-use taqicfd::http::predict::answer::Answer;
+use taqicfd::http::predict::answer::{Answer, Extras};
 use taqicfd::model::{Backend, Cell, Input, Model, PredictOptions, Target, UnknownCategory};
 use taqicfd::training::{Compute, Data, Limits, Stop, TrainRequest, check, train};
 
@@ -111,7 +111,7 @@ fn show(name: &str, trained: &Trained, python: &str, folder: &Path) {
     let cells: Vec<Cell> = rows.iter().flatten().map(|(cell, _)| cell.clone()).collect();
     let options = PredictOptions { unknown_category: UnknownCategory::Missing, ..PredictOptions::default() };
     let predictions = model.predict(&cells, rows.len(), &options).expect("rows that can be answered");
-    let answer = json!(Answer::unnamed(&predictions, Vec::new(), rows.len()));
+    let answer = json!(Answer::unnamed(Extras::new(&predictions, &[], rows.len(), model.inputs())));
     let columns: Map<String, Value> = model
         .inputs()
         .iter()

@@ -313,8 +313,10 @@ mod tests {
 
     #[test]
     fn blocks_and_rows_give_the_same() {
+        /// What is odd, the lines that are, and how lines end.
+        type Case<'a> = (&'a str, &'a [(usize, &'a str)], &'a str);
         #[rustfmt::skip]
-        let cases: &[(&str, &[(usize, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("plain", &[], "\n"),
             ("line ends of Windows", &[], "\r\n"),
             ("blank lines", &[(9_000, ""), (50_000, "  "), (70_000, ";;;")], "\n"),

@@ -51,7 +51,7 @@ fn check_table(reading: &Reading, n_bytes: usize) -> Result<(), String> {
     // What is answered and what is stored must be possible for every table that is read. Storing is
     // slow, so one in four is.
     serde_json::to_string(description).map_err(|error| error.to_string())?;
-    if n_bytes % 4 != 0 {
+    if !n_bytes.is_multiple_of(4) {
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
