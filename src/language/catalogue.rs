@@ -16,6 +16,12 @@ use std::{
 
 const INDENT: &str = "    ";
 
+/// How often a message, or a part of it, is looked at, in bytes per byte and in all. Messages quote
+/// what users sent: without a limit, a name made for it would keep the reading busy, or nest it too
+/// deep.
+const LOOKS: usize = 64;
+const MAX_LOOKED_AT: usize = 256 << 10;
+
 /// Name and text of every file, in the order of the README's map. Those of `libraries.txt` come
 /// from other people's code.
 pub const FILES: [(&str, &str); 8] = [
@@ -96,13 +102,16 @@ impl Catalogue {
 
     /// The translation of a message, or `None` where no template fits it.
     pub fn translate(&self, message: &str) -> Option<String> {
-        self.understand(message).map(|reading| reading.text)
+        let mut left = (LOOKS * message.len()).min(MAX_LOOKED_AT);
+        self.understand(message, &mut left).map(|reading| reading.text)
     }
 
     /// The reading of a message of which the catalogue knows most: a message may hold another one,
     /// and one template may take for a name what another knows as the beginning of a message.
-    fn understand(&self, message: &str) -> Option<Reading> {
+    /// `left` bytes may still be looked at; what is left over then stays as it is.
+    fn understand(&self, message: &str, left: &mut usize) -> Option<Reading> {
         let first = message.chars().next()?;
+        *left = left.checked_sub(message.len())?;
         if let Some(i) = self.whole.get(message) {
             let text = self.templates[*i].fill(&[], |_| None);
             return Some(Reading { text, n_known: message.len() });
@@ -122,7 +131,7 @@ impl Catalogue {
             let mut n_known = template.n_fixed();
             // A capture is shorter than the message, so this ends.
             let text = template.fill(&captures, |text| {
-                let reading = self.understand(text)?;
+                let reading = self.understand(text, left)?;
                 n_known += reading.n_known;
                 Some(reading.text)
             });
@@ -211,6 +220,19 @@ mod tests {
         );
         assert_eq!(portuguese().translate("something nobody has written yet"), None);
         assert_eq!(portuguese().translate(""), None);
+    }
+
+    #[test]
+    fn a_message_that_was_made_to_take_long_is_left_in_english() {
+        let begin = std::time::Instant::now();
+        for part in ["a: ", "a: b; ", "\"a\" is not used: ", "line 1, column 1: ", "the part `x` is "] {
+            for n in [10, 1000, 100_000] {
+                let message = format!("query: {}", part.repeat(n));
+                let text = portuguese().translate(&message);
+                assert_eq!(text.is_some(), message.len() <= MAX_LOOKED_AT, "{part} {n}");
+            }
+        }
+        assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
     }
 
     #[test]
