@@ -1,7 +1,7 @@
-//! One-row `POST /predict` over loopback, beside PyTorch behind `FastAPI` and uvicorn, serving
-//! the same network.
+//! One-row `POST /predict` over loopback, beside PyTorch and onnxruntime behind `FastAPI` and uvicorn,
+//! serving the same network.
 //!
-//! `cargo bench --bench serving`; the peer runs where `TAQICFD_PEERS_PYTHON` names a Python that has
+//! `cargo bench --bench serving`; the peers run where `TAQICFD_PEERS_PYTHON` names a Python that has
 //! it (`pip install -r benches/peers/requirements.txt`). Keep-alive connections, each sending its next
 //! request when the answer to the last has come; the load comes from one thread of this process, so
 //! that a machine with two processors has one for the server. Both sides answer the same requests, in
@@ -43,29 +43,37 @@ fn main() {
     let prediction = predict(ours.address, &body);
     println!("the row is predicted as {prediction}");
 
-    let model = folder.path().join("served.safetensors");
-    std::fs::write(&model, call(ours.address, "GET", &format!("/model/{model_id}"), "", &[]))
-        .expect("writable");
-    let peer = peer(&model);
-    if let Some(peer) = &peer {
-        let other = predict(peer.address, &body);
-        println!("by FastAPI + PyTorch as     {other}");
-        assert!((prediction - other).abs() < 1e-4 * prediction.abs(), "not the same network");
-    }
+    let peers = [
+        ("FastAPI + PyTorch", "predict_server.py", "?format=native"),
+        ("FastAPI + onnxruntime", "onnx_server.py", "?format=onnx"),
+    ];
+    let peers = peers.map(|(name, script, format)| {
+        let model = folder.path().join(script).with_extension("model");
+        let file = call(ours.address, "GET", &format!("/model/{model_id}{format}"), "", &[]);
+        std::fs::write(&model, file).expect("writable");
+        let peer = peer(script, &model);
+        if let Some(peer) = &peer {
+            let other = predict(peer.address, &body);
+            println!("by {name} as {other}");
+            assert!((prediction - other).abs() < 1e-4 * prediction.abs(), "not the same network");
+        }
+        (name, peer)
+    });
 
     println!(
-        "\n{:>12} {:<20} {:>10} {:>9} {:>9} {:>8}",
+        "\n{:>12} {:<22} {:>10} {:>9} {:>9} {:>8}",
         "connections", "", "requests/s", "p50 ms", "p99 ms", "ratio"
     );
     for connections in CONNECTIONS {
-        let sides = [("taqicfd", Some(&ours)), ("FastAPI + PyTorch", peer.as_ref())];
+        let mut sides = vec![("taqicfd", Some(&ours))];
+        sides.extend(peers.iter().map(|(name, peer)| (*name, peer.as_ref())));
         let mut all_loads: Vec<(&str, Vec<Load>)> = Vec::new();
         // In turn, so that both see the same state of the machine; the median round counts.
         for _ in 0..ROUNDS {
-            for (name, server) in sides {
+            for (name, server) in &sides {
                 let Some(server) = server else { continue };
                 let load = measure(server.address, &body, connections);
-                match all_loads.iter_mut().find(|(known, _)| *known == name) {
+                match all_loads.iter_mut().find(|(known, _)| known == name) {
                     Some((_, loads)) => loads.push(load),
                     None => all_loads.push((name, vec![load])),
                 }
@@ -77,7 +85,7 @@ fn main() {
             let Load { per_second, p50_ms, p99_ms } = loads[loads.len() / 2];
             let ratio = own.get_or_insert(per_second);
             println!(
-                "{connections:>12} {name:<20} {per_second:>10.0} {p50_ms:>9.3} {p99_ms:>9.3} {:>7.1}x",
+                "{connections:>12} {name:<22} {per_second:>10.0} {p50_ms:>9.3} {p99_ms:>9.3} {:>7.1}x",
                 *ratio / per_second
             );
         }
@@ -94,19 +102,19 @@ fn taqicfd(folder: &Path) -> (Server, Duration) {
     (server, begun.elapsed())
 }
 
-/// The usual way to serve a network in Python, with the same model file.
-fn peer(model: &Path) -> Option<Server> {
+/// A usual way to serve a network in Python, with the same model.
+fn peer(script: &str, model: &Path) -> Option<Server> {
     #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
     let Ok(python) = std::env::var("TAQICFD_PEERS_PYTHON") else {
         eprintln!(
-            "SKIPPED the peer: set TAQICFD_PEERS_PYTHON to a Python that has fastapi, uvicorn and torch"
+            "SKIPPED {script}: set TAQICFD_PEERS_PYTHON to a Python that has fastapi, uvicorn, torch and onnxruntime"
         );
         return None;
     };
     let address = free_address();
     let mut command = Command::new(python);
     command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/predict_server.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script))
         .arg(model)
         .arg(address.port().to_string());
     Some(Server::start(&mut command, address, Duration::from_mins(2), |address| {

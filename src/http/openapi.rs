@@ -142,6 +142,7 @@ const BY_OPERATION: &[(&str, &[Slug])] = &[
     ("show_dataset", &[Slug::DatasetNotFound]),
     ("delete_dataset", &[Slug::DatasetNotFound]),
     ("list_rows", &[Slug::DatasetNotFound, Slug::InvalidParameter, Slug::StorageUnavailable]),
+    ("show_correlations", &[Slug::DatasetNotFound, Slug::InvalidParameter, Slug::StorageUnavailable]),
     ("download_dataset", &[Slug::DatasetNotFound, Slug::RangeNotSatisfiable, Slug::StorageUnavailable]),
     (
         "create_training",
