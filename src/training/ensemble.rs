@@ -1,7 +1,8 @@
 //! The networks of a training, several at a time.
 //!
 //! One network has all the threads, which share large batches. Several networks have one thread each:
-//! for networks this small, that keeps every core busy where one network on all of them would wait.
+//! for networks this small, that keeps every core busy where one network on all of them would wait. Where
+//! they would not come out even, the first ones take [turns](super::turns).
 //!
 //! ```text
 //! networks 0 .. k         of the first variant, fitted on the folds, each choosing its epoch
@@ -16,6 +17,7 @@ use super::prepare::{Prepared, TruthColumns};
 use super::recipe::{recipe, variants};
 use super::split::Split;
 use super::team::Team;
+use super::turns::{Turn, Turns};
 use super::{Compute, TrainError};
 use crate::model::input::Input;
 use crate::model::manifest::Member;
@@ -187,26 +189,35 @@ impl Ensemble<'_> {
         let lanes = self.team.len().min(range.len());
         if range.len() <= 1 {
             for index in range.clone() {
-                self.fit_one(index, range.end, 1, split, board, stop, self.team)?;
+                self.fit_one(index, range.end, 1, split, board, stop, (self.team, None))?;
             }
             return Ok(());
         }
         let next = AtomicUsize::new(range.start);
         let alone = Team::alone();
-        let outcomes = self.team.each(lanes, |_| {
+        let turns = Turns::new(lanes);
+        let work = |_| {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= range.end {
                     return Ok(());
                 }
-                let outcome = self.fit_one(index, range.end, lanes, split, board, stop, &alone);
+                let turn = turns.take();
+                let outcome = self.fit_one(index, range.end, lanes, split, board, stop, (&alone, Some(turn)));
                 if outcome.is_err() {
                     // One network that cannot be had is the end: begin no other.
                     next.store(range.end, Ordering::Relaxed);
                     return outcome;
                 }
             }
-        });
+        };
+        // As many more than lanes as would otherwise be the last, with too few of them for all lanes.
+        let at_once = lanes + range.len() % lanes;
+        let larger = if at_once > lanes && at_once <= range.len() { Team::new(at_once).ok() } else { None };
+        let outcomes = match larger {
+            Some(team) => team.lead(|| team.each(at_once, work)),
+            None => self.team.each(lanes, work),
+        };
         outcomes.into_iter().collect()
     }
 
@@ -219,7 +230,7 @@ impl Ensemble<'_> {
         split: &Split,
         board: &Mutex<Board>,
         stop: &Stop,
-        team: &Team,
+        (team, turn): (&Team, Option<Turn<'_>>),
     ) -> Result<(), TrainError> {
         let n_folds = split.folds.len();
         let n_networks = n_folds * variants(self.prepared.spec).len();
@@ -249,11 +260,12 @@ impl Ensemble<'_> {
             return Ok(());
         }
         recipe.time_limit_s = self.prepared.spec.time_limit_s.map(|limit| {
-            // Each round of networks has its share of what the rounds before it have left.
-            let others = finished.iter().enumerate().filter(|(other, _)| *other < index / lanes * lanes);
-            let used: f64 = others.map(|(_, (elapsed_s, _))| elapsed_s).sum::<f64>() / lanes as f64;
-            let rounds = (end - index).div_ceil(lanes);
-            (limit - used).max(0.0) / rounds as f64
+            // Those of its range that have not ended have equal shares of what is left.
+            let start = if index < n_networks { index / n_folds * n_folds } else { n_networks };
+            let has_ended = |(_, epoch): &&(f64, usize)| *epoch > 0;
+            let used_s: f64 = finished.iter().filter(has_ended).map(|(elapsed_s, _)| elapsed_s).sum();
+            let n_left = end - start - finished[start..end].iter().filter(has_ended).count();
+            (limit * lanes as f64 - used_s).max(0.0) / n_left as f64
         });
         let (training, validation) = if index < n_networks {
             let fold = &split.folds[index % n_folds];
@@ -275,8 +287,16 @@ impl Ensemble<'_> {
             Slot::Running(state) => *state,
             _ => State::initial(&recipe, &training, self.compute.backend),
         };
-        let fitted =
-            self.fit_with_second_try(recipe, index, &training, &validation, state, board, stop, team)?;
+        let fitted = self.fit_with_second_try(
+            recipe,
+            index,
+            &training,
+            &validation,
+            state,
+            board,
+            stop,
+            (team, turn),
+        )?;
         let mut board = locked();
         let total = board.slots.len();
         (board.observe)(Event::Message(format!(
@@ -302,14 +322,14 @@ impl Ensemble<'_> {
         mut state: State,
         board: &Mutex<Board>,
         stop: &Stop,
-        team: &Team,
+        (team, mut turn): (&Team, Option<Turn<'_>>),
     ) -> Result<Fitted, TrainError> {
         let asked_for = recipe.learning_rate;
         loop {
             let slowed = state.position.slowed;
             recipe.learning_rate = if slowed { asked_for / SLOWDOWN } else { asked_for };
             let spent_s = state.position.elapsed_s;
-            let mut tell = self.teller(&recipe, index, board, stop);
+            let mut tell = self.teller(&recipe, index, board, stop, turn.as_mut());
             match fit(&recipe, training, validation, team, state, &mut tell, stop) {
                 Err(TrainError::Diverged { epoch, .. }) if slowed => {
                     return Err(TrainError::Diverged { epoch, learning_rate: asked_for });
@@ -332,7 +352,14 @@ impl Ensemble<'_> {
     }
 
     /// What network `index` does after its steps and epochs.
-    fn teller(&self, recipe: &Recipe, index: usize, board: &Mutex<Board>, stop: &Stop) -> impl FnMut(Moment) {
+    fn teller(
+        &self,
+        recipe: &Recipe,
+        index: usize,
+        board: &Mutex<Board>,
+        stop: &Stop,
+        mut turn: Option<&mut Turn<'_>>,
+    ) -> impl FnMut(Moment) {
         let mut kept_at = Instant::now();
         let mut looked_at = None::<Instant>;
         move |moment| match moment {
@@ -340,6 +367,10 @@ impl Ensemble<'_> {
                 looked_at = None;
                 let mut board = board.lock().expect("no network in training has panicked");
                 (board.observe)(Event::Epoch(score));
+                drop(board);
+                if let Some(turn) = &mut turn {
+                    turn.pass_on();
+                }
             }
             Moment::Step { fraction, epoch, state } => {
                 if looked_at.is_none_or(|at| at.elapsed().as_secs_f64() >= PROGRESS_S) {

@@ -223,6 +223,8 @@ pub fn fit(
 ) -> Result<Fitted, TrainError> {
     let started = Instant::now();
     let earlier_s = state.position.elapsed_s;
+    // While others have the processor, this network's time stands still.
+    let mut paused_s = 0.0;
     let n = training.features.len() / recipe.shape.inputs;
     let batch = recipe.batch_size.min(n);
     // The rows left over wait for the next epoch's order: a last batch of few would be noise.
@@ -249,7 +251,7 @@ pub fn fit(
         }
         state.position.step += 1;
         state.position.epoch_loss += loss;
-        state.position.elapsed_s = earlier_s + started.elapsed().as_secs_f64();
+        state.position.elapsed_s = earlier_s + started.elapsed().as_secs_f64() - paused_s;
 
         let late = recipe.time_limit_s.is_some_and(|limit| state.position.elapsed_s >= limit);
         let epoch_done = in_epoch as u64 + 1 == steps_per_epoch;
@@ -270,7 +272,9 @@ pub fn fit(
                 state.best = Some(Best { epoch, score, network });
             }
             let (fold, epoch) = (recipe.fold, epoch as u32);
+            let told_at = Instant::now();
             tell(Moment::Epoch(EpochScore { fold, epoch, train_loss, validation_loss, learning_rate: rate }));
+            paused_s += told_at.elapsed().as_secs_f64();
         }
         tell(Moment::Step {
             fraction: state.position.step as f64 / total_steps as f64,

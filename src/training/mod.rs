@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod spec;
 pub mod split;
 pub mod team;
+mod turns;
 #[cfg(test)]
 pub(crate) mod test_data;
 
