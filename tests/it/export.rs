@@ -66,18 +66,6 @@ fn mixed(n_rows: usize) -> String {
     text
 }
 
-/// The Python that has the peers, or `None`, said loudly.
-fn python() -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "a test has no settings of its own")]
-    let python = std::env::var("TAQICFD_PEERS_PYTHON").ok();
-    if python.is_none() {
-        eprintln!(
-            "SKIPPED: exported models are not run; TAQICFD_PEERS_PYTHON names no Python with onnxruntime"
-        );
-    }
-    python
-}
-
 fn sample(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples").join(name)).unwrap()
 }

@@ -1,9 +1,10 @@
 //! The protocols of other model servers: the bodies of their documentation, their errors, their own clients.
 
 use crate::api::{Answer, Api, id, waves};
+use crate::python::python;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A table with two targets.
 fn polar() -> String {
@@ -550,32 +551,9 @@ async fn tensors_travel_as_bytes_behind_the_json() {
     refused("/v2", Answer::of(send(body.clone(), json_part.len() + 1).await.unwrap()).await, 400);
 }
 
-/// A Python that has the published clients; `None`, said loudly, where there is none.
-fn python() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "settings of the tests, not of the program")]
-    let (named, required) =
-        (std::env::var_os("TAQICFD_TEST_PYTHON"), std::env::var_os("TAQICFD_TEST_REQUIRE_PYTHON"));
-    // `.ci/run` makes one beside the build: this program is target/release/deps/it-...
-    let beside =
-        std::env::current_exe().unwrap().ancestors().nth(3).map(|target| target.join("ci-venv/bin/python"));
-    let has_clients = |python: &PathBuf| {
-        let check = ["-c", "import requests, pandas, tritonclient.http"];
-        std::process::Command::new(python).args(check).output().is_ok_and(|output| output.status.success())
-    };
-    let found = [named.map(PathBuf::from), beside].into_iter().flatten().find(has_clients);
-    if found.is_none() {
-        assert!(required.is_none(), "TAQICFD_TEST_REQUIRE_PYTHON is set, and no Python has the clients");
-        eprintln!(
-            "SKIPPED: no Python with requests, pandas and tritonclient[http]; pip install -r .ci/requirements.txt, and \
-             name it in TAQICFD_TEST_PYTHON"
-        );
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn published_clients_are_answered() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("requests, pandas, tritonclient.http", true) else { return };
     let api = Api::start(&[("TAQICFD_SERVED_MODEL", "waves")]).await;
     api.model().await;
     let gaps: String = waves(200)

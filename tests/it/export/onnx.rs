@@ -1,7 +1,8 @@
 //! ONNX files: read by a reader of our own, and run where onnxruntime is.
 
-use super::{download, mixed, python, sample};
+use super::{download, mixed, sample};
 use crate::api::{Api, id, waves};
+use crate::python::python;
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -152,7 +153,7 @@ async fn expectation(api: &Api, card: &Value, rows: &[Map<String, Value>]) -> Va
 }
 
 /// Runs the pairs of files, `NAME.onnx` and `NAME.json`, and returns one report for each.
-fn compare(python: &str, folder: &Path, names: &[String]) -> Vec<Value> {
+fn compare(python: &Path, folder: &Path, names: &[String]) -> Vec<Value> {
     let files =
         names.iter().flat_map(|name| ["onnx", "json"].map(|end| folder.join(format!("{name}.{end}"))));
     let output = Command::new(python)
@@ -170,7 +171,7 @@ fn compare(python: &str, folder: &Path, names: &[String]) -> Vec<Value> {
 
 #[tokio::test]
 async fn onnxruntime_answers_as_predict_does() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("numpy, onnx, onnxruntime", true) else { return };
     let api = Api::start(&[]).await;
     let mut trainings = vec![
         ("penguins.csv", sample("penguins.csv"), json!({"target": "species"})),

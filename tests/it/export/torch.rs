@@ -1,7 +1,8 @@
 //! Files of PyTorch, opened and asked where PyTorch is.
 
-use super::{download, mixed, python, sample};
+use super::{download, mixed, sample};
 use crate::api::{Api, id};
+use crate::python::python;
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -89,7 +90,7 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
         }
         let file = std::fs::read(folder.path().join("m.pt")).unwrap();
         assert_eq!(&file[..4], b"PK\x03\x04", "a zip archive");
-        let Some(python) = python() else { continue };
+        let Some(python) = python("torch", false) else { continue };
         std::fs::write(folder.path().join("asked.json"), json!({"rows": rows, "answer": answer}).to_string())
             .unwrap();
         std::fs::write(folder.path().join("check.py"), CHECK).unwrap();
