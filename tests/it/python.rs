@@ -7,8 +7,7 @@ use std::{env, path::PathBuf, process::Command};
 pub(crate) fn python(modules: &str, is_in_ci: bool) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "settings of the tests, not of the program")]
     let [tests, peers, required] =
-        ["TAQICFD_TEST_PYTHON", "TAQICFD_PEERS_PYTHON", "TAQICFD_TEST_REQUIRE_PYTHON"]
-            .map(|name| env::var_os(name));
+        ["TAQICFD_TEST_PYTHON", "TAQICFD_PEERS_PYTHON", "TAQICFD_TEST_REQUIRE_PYTHON"].map(env::var_os);
     // `.ci/run` makes one beside the build: this program is target/release/deps/it-...
     let beside =
         env::current_exe().unwrap().ancestors().nth(3).map(|target| target.join("ci-venv/bin/python"));
