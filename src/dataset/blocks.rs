@@ -11,13 +11,14 @@
 
 use super::{
     body_rows::{BodyRows, Sieve},
-    delimited::{Dialect, Rows},
+    delimited::Dialect,
     error::ReadError,
     filling::Pending,
     header::Layout,
     missing::Missing,
     options::ReadLimits,
     row::{Cell, Row},
+    text_rows::Rows,
     transcode::count_feeds,
 };
 use std::{

@@ -5,11 +5,11 @@
 //! the end of the file what is still held is the footer.
 
 use super::{
-    delimited,
     description::Warning,
     error::{ReadError, shorten},
     header::{Layout, is_value},
     row::{Cell, OwnedCell, Row, SampleRow},
+    text_rows,
 };
 
 /// A footer has no more rows.
@@ -173,7 +173,7 @@ impl BodyRows {
             return Ok(());
         }
         if row.n_cells() < self.min_width {
-            return Err(delimited::short_row(line, width));
+            return Err(text_rows::short_row(line, width));
         }
         self.release(each)?;
         self.n_rows += 1;

@@ -4,6 +4,7 @@
 //! format     what the bytes are                     text | zip | OLE2 | refused by name
 //! encoding   bytes -> UTF-8                         delimited: which separator, records
 //! archive    is the zip what it says                workbook:  sheets, cells as a stream
+//! text_rows  rows of text, told from notes and ragged lines
 //! header     titles, header, units, first data line
 //! schema     a plan per column, from a sample       number_format: which mark is decimal
 //! filling    rows -> threads that own columns       body_rows: repeated headers, footers
@@ -57,6 +58,7 @@ mod source;
 mod spaced;
 pub mod spelling;
 mod table;
+mod text_rows;
 mod transcode;
 mod unit;
 mod workbook;

@@ -25,6 +25,7 @@ use super::{
     sheet_cells::Kind,
     source::Source,
     table::{NumberFormat, Table},
+    text_rows,
     workbook::{ChosenSheet, Workbook},
 };
 use std::collections::BTreeMap;
@@ -204,7 +205,7 @@ impl Body<'_, '_> {
             let mut each = |row: Row<'_>| body_rows.pass(row, &mut push);
             match self {
                 Self::Delimited { source, survey, dialect, limits } => {
-                    delimited::visit(*source, survey, dialect, layout, limits, &mut each)
+                    text_rows::visit(*source, survey, dialect, layout, limits, &mut each)
                 }
                 Self::Sheet { workbook, sheet, limits } => {
                     workbook.visit(sheet, layout.first_data_line, limits, &mut each)

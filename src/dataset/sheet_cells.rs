@@ -5,12 +5,13 @@
 
 use super::{
     archive::malformed,
-    date, delimited,
+    date,
     error::{Issue, Problem, ReadError},
     format,
     options::ReadLimits,
     row::OwnedCell,
     source::{ReadSeek, Source},
+    text_rows,
 };
 use calamine::{
     Data, DataRef, Dimensions, ExcelDateTime, Ods, OdsError, Reader, Sheet, Xls, XlsError, Xlsb, XlsbError,
@@ -204,7 +205,7 @@ fn text_cell(
         let n_chars = text.chars().count();
         if n_chars > limits.max_cell_chars {
             let line = u64::from(row) + 1;
-            return Err(delimited::cell_too_large(line, column as usize, n_chars, limits).in_sheet(sheet));
+            return Err(text_rows::cell_too_large(line, column as usize, n_chars, limits).in_sheet(sheet));
         }
     }
     Ok(OwnedCell::text(text))
