@@ -15,45 +15,22 @@
 
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 
+#[path = "support/sets.rs"]
+mod sets;
+
 use serde_json::{Value, json};
+use sets::{read_json, reading, texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use taqicfd::dataset::{ColumnKind, ReadLimits, ReadOptions, Reading, Values, read};
-use taqicfd::model::{Backend, Cell, Model, PredictOptions, UnknownCategory};
-use taqicfd::training::{Compute, Data, Limits, Stop, TrainRequest, check, train};
+use taqicfd::dataset::{Reading, Values};
+use taqicfd::training::{Limits, TrainRequest, check};
 
 const SETS: [&str; 8] =
     ["airfoil_noise", "yacht", "concrete", "energy_efficiency", "abalone", "penguins", "dry_bean", "adult"];
 
-fn read_json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    let all = value.as_array().expect("a list").iter();
-    all.filter_map(|text| text.as_str().map(str::to_owned)).collect()
-}
-
-fn reading(root: &Path, name: &str, meta: &Value) -> Reading {
-    let path = root.join(meta["file"].as_str().expect("a file"));
-    let options = ReadOptions {
-        sheet: meta["sheet"].as_str().map(str::to_owned),
-        // What the peers are told too.
-        types: texts(&meta["categorical"]).into_iter().map(|name| (name, "category".to_owned())).collect(),
-        ..ReadOptions::default()
-    };
-    read(path.as_path(), name, &options, &ReadLimits::default()).expect("the set is readable")
-}
-
 /// One line as the peers write it.
 fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Value) -> Value {
-    let rows = |part: &str| -> Vec<usize> {
-        let rows = split[part].as_array().expect("rows");
-        rows.iter().map(|row| row.as_u64().expect("a row") as usize).collect()
-    };
-    let (known, test) = (rows("train"), rows("test"));
+    let (known, test) = (sets::rows(split, "train"), sets::rows(split, "test"));
     let targets = texts(&meta["targets"]);
     let mut body = json!({ "targets": targets, "exclude": meta["drop"], "task": meta["task"] });
     for (key, value) in request.as_object().expect("an object") {
@@ -62,11 +39,8 @@ fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Va
     let request: TrainRequest = serde_json::from_value(body).expect("settings");
     let checked =
         check(&request, &reading.description, name, &Limits::default()).expect("the set is trainable");
-    let data = Data { table: &reading.table, description: &reading.description, test_rows: Some(&test) };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let compute = Compute { backend: Backend::Flex, threads, checkpoint_s: 1e9 };
     let begun = std::time::Instant::now();
-    let trained = train(&data, &checked.spec, &compute, None, &mut |_| {}, &Stop::new()).expect("it trains");
+    let trained = sets::fit(reading, &checked.spec, &test);
     let fit_s = begun.elapsed().as_secs_f64();
     let nrmse = |metrics: &Value| -> f64 {
         let each = targets.iter().map(|target| {
@@ -82,9 +56,6 @@ fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Va
     let (own, linear) = (&trained.metrics, &trained.card["baselines"]["linear"]);
     let mut line =
         json!({ "fit_s": fit_s, "coverage": trained.card["coverage"], "warnings": trained.warnings });
-    let (flagged, auroc) = domain(&trained.model, reading, &test);
-    line["flagged"] = json!(flagged);
-    line["domain_auroc"] = json!(auroc);
     if let Some(loss) = own["log_loss"].as_f64() {
         line["logloss"] = json!(loss);
         line["accuracy"] = own["accuracy"].clone();
@@ -94,50 +65,6 @@ fn ours(reading: &Reading, name: &str, meta: &Value, split: &Value, request: &Va
         line["beats_linear"] = json!(nrmse(own) < nrmse(linear));
     }
     line
-}
-
-/// The share of the test rows that are said to be outside the training's domain, and how well
-/// `domain_score` tells them from the same rows with one numeric column moved 1 to 3 ranges away.
-fn domain(model: &Model, reading: &Reading, rows: &[usize]) -> (f64, f64) {
-    let inputs = model.inputs();
-    let as_json = |row: &usize| reading.table.rows_json(*row, 1).remove(0);
-    let cells: Vec<Cell> = rows
-        .iter()
-        .map(as_json)
-        .flat_map(|row| {
-            inputs
-                .iter()
-                .map(|input| match &row[input.name.as_str()] {
-                    Value::Null => Cell::Missing,
-                    Value::Number(number) => Cell::Number(number.as_f64().expect("a number")),
-                    Value::Bool(flag) => Cell::Boolean(*flag),
-                    other => Cell::Text(other.as_str().expect("a text").to_owned().into()),
-                })
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let options = PredictOptions { unknown_category: UnknownCategory::Missing, ..PredictOptions::default() };
-    let judge = |cells: &[Cell]| model.predict(cells, rows.len(), &options).expect("rows that can be read");
-    let ordinary = judge(&cells);
-    let numeric: Vec<usize> = (0..inputs.len()).filter(|i| inputs[*i].kind == ColumnKind::Number).collect();
-    let mut moved = cells;
-    for row in 0..rows.len() {
-        let Some(index) = numeric.get(row % numeric.len().max(1)) else { break };
-        let (low, high) = inputs[*index].range.expect("numbers have a range");
-        let away = (1.0 + 2.0 * (row as f64 / rows.len() as f64)) * (high - low);
-        moved[row * inputs.len() + index] = Cell::Number(if row % 2 == 0 { high + away } else { low - away });
-    }
-    let strange = judge(&moved);
-    let flagged = ordinary.in_domain.iter().filter(|inside| !**inside).count() as f64 / rows.len() as f64;
-    // The chance that a moved row has a lower score than an ordinary one.
-    let mut own = ordinary.domain_score;
-    own.sort_by(f64::total_cmp);
-    let wins = strange.domain_score.iter().map(|score| {
-        let lower = own.partition_point(|other| other < score);
-        let equal = own.partition_point(|other| other <= score) - lower;
-        (own.len() - lower) as f64 - 0.5 * equal as f64
-    });
-    (flagged, wins.sum::<f64>() / (own.len() * rows.len()) as f64)
 }
 
 fn loss(line: &Value) -> Option<f64> {
@@ -183,11 +110,7 @@ fn arguments() -> Arguments {
 }
 
 fn main() {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"));
-    if !root.is_dir() {
-        eprintln!("SKIPPED: the data sets are not at {}", root.display());
-        return;
-    }
+    let Some(root) = sets::root() else { return };
     let meta = read_json(&root.join("meta.json"));
     let wanted = arguments();
     let sets: Vec<String> = match wanted.sets.as_slice() {

@@ -9,6 +9,7 @@
 //!         network.0.layer.0.slope  [units]             where the activation is parametric
 //!         network.1. ...                               one group per network
 //!         domain.rows              [rows, inputs]      encoded training rows, to tell strange ones
+//!         domain.pairs             [cells]             how strange values of two inputs are together
 //!         checksum                 [32] bytes          SHA-256 of the file with zeros in this place
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 use super::Model;
 use super::device::Backend;
+use super::domain::Domain;
 use super::manifest::{FORMAT, FORMAT_VERSION, Manifest};
 use super::network::{Network, Shape};
 use super::sound;
@@ -27,6 +29,7 @@ use std::ops::Range;
 
 const METADATA_KEY: &str = "taqicfd";
 const DOMAIN_ROWS: &str = "domain.rows";
+const DOMAIN_PAIRS: &str = "domain.pairs";
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = 32;
 
@@ -51,10 +54,37 @@ pub fn to_bytes(manifest: &Manifest, networks: &[Network]) -> Vec<u8> {
     let json = serde_json::to_string(manifest).expect("a manifest has only string keys");
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
         networks.iter().enumerate().flat_map(|(index, network)| network_tensors(index, network)).collect();
-    if let Some((rows, width)) = manifest.domain.rows() {
-        tensors.push((DOMAIN_ROWS.to_owned(), vec![rows.len() / width, width], to_little_endian(rows)));
+    for (name, dims, values) in domain_tensors(&manifest.domain) {
+        tensors.push((name.to_owned(), dims, to_little_endian(values)));
     }
     write(json, &tensors)
+}
+
+/// `(name, shape, numbers)` of each array that tells strange rows.
+pub fn domain_tensors(domain: &Domain) -> Vec<(&'static str, Vec<usize>, &[f32])> {
+    let rows = domain.joint().map(|joint| {
+        let (rows, width) = joint.rows();
+        (DOMAIN_ROWS, vec![rows.len() / width, width], rows)
+    });
+    let cells = domain.pairs().map(|pairs| (DOMAIN_PAIRS, vec![pairs.n_cells()], pairs.cells()));
+    rows.into_iter().chain(cells).collect()
+}
+
+/// Gives the domain its arrays.
+fn read_domain(domain: &mut Domain, tensors: &SafeTensors) -> Result<(), ModelError> {
+    let finite = |values: Vec<f32>| {
+        let is_usable = !values.is_empty() && values.iter().all(|value| value.is_finite());
+        let damage = || ModelError::Corrupt("the tables of the domain hold what is not a finite number".to_owned());
+        is_usable.then_some(values).ok_or_else(damage)
+    };
+    if let Some(joint) = domain.joint_mut() {
+        let n = tensors.tensor(DOMAIN_ROWS).map_or(0, |view| view.shape().first().copied().unwrap_or(0));
+        joint.set_rows(finite(read_array(tensors, DOMAIN_ROWS, &[n, joint.width()])?)?);
+    }
+    if let Some(pairs) = domain.pairs_mut() {
+        pairs.set_cells(finite(read_array(tensors, DOMAIN_PAIRS, &[pairs.n_cells()])?)?);
+    }
+    Ok(())
 }
 
 /// A file of a manifest and `(name, shape, little-endian bytes)` of each array of floats.
@@ -169,14 +199,7 @@ impl Model {
         let mut manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(&e))?;
         sound::check(&manifest).map_err(|e| corrupt(&e))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
-        if let Some(width) = manifest.domain.width() {
-            let n = tensors.tensor(DOMAIN_ROWS).map_or(0, |view| view.shape().first().copied().unwrap_or(0));
-            let rows = read_array(&tensors, DOMAIN_ROWS, &[n, width])?;
-            if rows.is_empty() || !rows.iter().all(|value| value.is_finite()) {
-                return Err(ModelError::Corrupt("the rows of the domain are not finite numbers".to_owned()));
-            }
-            manifest.domain.set_rows(rows);
-        }
+        read_domain(&mut manifest.domain, &tensors)?;
         let networks = (0..manifest.members.len())
             .map(|index| read_network(&tensors, index, &manifest.shape))
             .collect::<Result<_, _>>()?;

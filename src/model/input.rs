@@ -255,7 +255,7 @@ fn list(levels: &[String]) -> String {
 }
 
 /// At most 40 characters of a value, so that an error stays readable.
-fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     if text.chars().count() <= 40 {
         return text.to_owned();
     }

@@ -16,7 +16,7 @@ use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::Warning;
-use crate::model::domain::{self, Domain};
+use crate::model::domain::{Domain, joint, pairs};
 use crate::model::input::Input;
 use crate::model::interval::{
     Calibration, Scores as SortedScores, UsualError, fit_temperature, probabilities,
@@ -250,9 +250,11 @@ impl Session<'_> {
 
     fn domain(&self, split: &Split) -> Domain {
         let mut rows = shuffled(fitting_rows(split), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
-        rows.truncate(domain::MAX_ROWS);
+        rows.truncate(pairs::MAX_ROWS);
+        let values = self.prepared.values(self.inputs, &rows);
+        rows.truncate(joint::MAX_ROWS);
         let part = self.prepared.part(self.inputs, &self.members[0], &rows);
-        Domain::fit(self.inputs, &part.features, self.shape.inputs)
+        Domain::fit(self.inputs, &values, &part.features, self.shape.inputs)
     }
 
     fn calibrate(&self, manifest: &Manifest, rows: &[usize], outputs: &[f64]) -> Calibration {

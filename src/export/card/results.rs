@@ -146,9 +146,9 @@ pub(super) fn uncertainty(facts: &Facts) -> Vec<Block> {
         },
         Block::Text(format!(
             "A row counts as outside the domain when an input lies more than {} % of its range outside it, when a \
-             category was never seen, or when fewer than {} % of the training rows lie as far from the others as this \
-             row does; so about {} % of rows like those of the training are flagged.{measured} Outside, the {what} is \
-             no longer backed by data{}.",
+             category was never seen, or when fewer than {} % of the training rows are as strange, be it by their \
+             distance from the others or by how two of their values go together; so at most about {} % of rows like \
+             those of the training are flagged.{measured} Outside, the {what} is no longer backed by data{}.",
             100.0 * MARGIN,
             100.0 * LEAST_SHARE,
             100.0 * LEAST_SHARE,

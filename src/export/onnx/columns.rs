@@ -29,6 +29,9 @@ pub(super) struct Columns {
     pub(super) quantities: Vec<(Value, (f64, f64))>,
     /// Booleans, `[rows, 1]`: whether a category was never seen.
     pub(super) unknown: Vec<Value>,
+    /// Per input, `[rows, 1]`: a double, NaN where it is missing, or the code of a level, below 0 where
+    /// there is none.
+    pub(super) of_inputs: Vec<Value>,
     /// Raw features, `[rows, ...]`, double.
     raw: Vec<Value>,
     /// Per raw feature.
@@ -88,11 +91,13 @@ pub(super) fn read(graph: &mut Graph, manifest: &Manifest) -> Result<Columns, St
                 let value = &without_sentinels(graph, value, input);
                 columns.quantities.extend(range.map(|range| (value.clone(), range)));
                 let means = spreads.iter().map(|spread| (fill_of(spread), 0.0)).collect();
+                columns.of_inputs.push(value.clone());
                 columns.push(value.clone(), Feature { of_networks: means, needed });
                 columns.indicate(graph, value, *indicator);
             }
             (Spread::Date { .. }, ColumnKind::Date) => {
                 columns.quantities.extend(range.map(|range| (value.clone(), range)));
+                columns.of_inputs.push(value.clone());
                 columns.read_date(graph, value, &spreads, needed);
             }
             (Spread::Binary, ColumnKind::Boolean) => columns.read_boolean(graph, value, needed),
@@ -204,6 +209,7 @@ impl Columns {
 
     /// -1 for 0, +1 for 1.
     fn read_boolean(&mut self, graph: &mut Graph, value: &Value, needed: bool) {
+        self.of_inputs.push(value.clone());
         // Only 0 and 1 are their own squares.
         let square = graph.op("Mul", &[value, value]);
         let is_flag = graph.op("Equal", &[&square, value]);
@@ -227,6 +233,7 @@ impl Columns {
         needed: bool,
     ) {
         let code = code_of(graph, text, input);
+        self.of_inputs.push(code.clone());
         let unknown = graph.int64s(&[], vec![UNKNOWN]);
         let is_unknown = graph.op("Equal", &[&code, &unknown]);
         self.unknown.push(is_unknown);

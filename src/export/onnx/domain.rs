@@ -2,7 +2,9 @@
 
 use super::columns::Columns;
 use super::graph::{Attribute, Graph, Type, Value};
-use crate::model::domain::{Domain, LEAST_SHARE, MARGIN, NEIGHBOURS, ROUNDING, width_of};
+use crate::model::domain::joint::{Joint, NEIGHBOURS, ROUNDING};
+use crate::model::domain::pairs::{Bins, Pairs};
+use crate::model::domain::{Domain, LEAST_SHARE, MARGIN, width_of};
 
 /// What is said about each row, `[rows, 1]`.
 #[derive(Debug)]
@@ -34,17 +36,24 @@ pub(super) fn judge(
     let (one, margin) = (graph.double(1.0), graph.double(MARGIN));
     let fewer = graph.op("Add", &[&one, &outside]);
     let within = graph.op("LessOrEqual", &[&worst, &margin]);
-    let (in_domain, score, farther) = match distance(graph, domain, &features)? {
-        Some(distance) => {
-            let share = share_as_far(graph, domain, &distance);
-            let least = graph.double(LEAST_SHARE);
-            let usual = graph.op("GreaterOrEqual", &[&share, &least]);
-            let in_domain = graph.op("And", &[&within, &usual]);
-            let score = graph.op("Div", &[&share, &fewer]);
-            (in_domain, score, times_farther(graph, domain, &distance))
+    let mut looks = Vec::new();
+    if let Some(joint) = domain.joint() {
+        looks.push(by_distance(graph, joint, &features)?);
+    }
+    looks.extend(domain.pairs().map(|pairs| by_pair(graph, pairs, columns)));
+    let (share, farther) = match looks.as_slice() {
+        [] => (one.clone(), one.clone()),
+        [only] => (only.share.clone(), only.stretch.clone()),
+        [a, b] => {
+            let share = either(graph, &a.share, &b.share);
+            (share, graph.op("Max", &[&a.stretch, &b.stretch]))
         }
-        None => (within, graph.op("Div", &[&one, &fewer]), one.clone()),
+        _ => unreachable!("there are two looks"),
     };
+    let least = graph.double(LEAST_SHARE);
+    let usual = graph.op("GreaterOrEqual", &[&share, &least]);
+    let in_domain = graph.op("And", &[&within, &usual]);
+    let score = graph.op("Div", &[&share, &fewer]);
     let wider = graph.op("Mul", &[&farther, &fewer]);
     let stretch = graph.op("Where", &[&in_domain, &one, &wider]);
     Ok(Judged { in_domain, score, stretch })
@@ -80,17 +89,112 @@ fn excess(graph: &mut Graph, columns: &Columns, features: &Value) -> Value {
     graph.concat(&all, 1)
 }
 
-/// The distance of each row from its third nearest remembered row, double `[rows, 1]`, where the model
-/// remembers any.
-fn distance(graph: &mut Graph, domain: &Domain, features: &Value) -> Result<Option<Value>, String> {
-    let (Some((scales, _)), Some((rows, width))) = (domain.distances(), domain.rows()) else {
-        return Ok(None);
-    };
+/// What one way to look at whole rows says, double `[rows, 1]`.
+struct Look {
+    /// The share of training rows that are as strange.
+    share: Value,
+    /// How many times wider than inside an interval is here.
+    stretch: Value,
+}
+
+/// Shares of two looks as one: `1 - (1 - smaller)^2`.
+fn either(graph: &mut Graph, a: &Value, b: &Value) -> Value {
+    let one = graph.double(1.0);
+    let smaller = graph.op("Min", &[a, b]);
+    let rest = graph.op("Sub", &[&one, &smaller]);
+    let square = graph.op("Mul", &[&rest, &rest]);
+    graph.op("Sub", &[&one, &square])
+}
+
+/// By the distance of each row from its third nearest remembered row.
+fn by_distance(graph: &mut Graph, joint: &Joint, features: &Value) -> Result<Look, String> {
+    let distance = distance(graph, joint, features)?;
+    let rounding = graph.double(1.0 - ROUNDING);
+    let least = graph.op("Mul", &[&distance, &rounding]);
+    let share = share_as_large(graph, joint.distances(), &least);
+    Ok(Look { share, stretch: times(graph, &distance, joint.inside()) })
+}
+
+/// By the most surprising pair of inputs.
+fn by_pair(graph: &mut Graph, pairs: &Pairs, columns: &Columns) -> Look {
+    let surprise = surprise(graph, pairs, columns);
+    let share = share_as_large(graph, pairs.surprises(), &surprise);
+    let times = times(graph, &surprise, pairs.inside());
+    let one = graph.double(1.0);
+    let growth = graph.op("Log", &[&times]);
+    Look { share, stretch: graph.op("Add", &[&one, &growth]) }
+}
+
+/// The surprise of the most surprising pair of each row, double `[rows, 1]`.
+fn surprise(graph: &mut Graph, pairs: &Pairs, columns: &Columns) -> Value {
+    let bins: Vec<Value> = columns
+        .of_inputs
+        .iter()
+        .zip(pairs.bins())
+        .map(|(value, bins)| match bins {
+            Bins::Edges(edges) if !edges.is_empty() => bin_of_number(graph, value, edges),
+            // Not paired.
+            Bins::Edges(_) => graph.cast(value, Type::Int64),
+            Bins::Levels(levels) => bin_of_level(graph, value, *levels),
+        })
+        .collect();
+    let bins = graph.concat(&bins, 1);
+    let n = pairs.pairs().len();
+    let (mut first, mut second, mut widths, mut begins) = (vec![], vec![], vec![], vec![]);
+    let mut begin = 0;
+    for &(a, b) in pairs.pairs() {
+        let (n_a, n_b) = (pairs.bins()[a].count(), pairs.bins()[b].count());
+        first.push(a as i64);
+        second.push(b as i64);
+        widths.push(n_b as i64);
+        begins.push(begin as i64);
+        begin += n_a * n_b;
+    }
+    let (first, second) = (graph.int64s(&[n], first), graph.int64s(&[n], second));
+    let (widths, begins) = (graph.int64s(&[1, n], widths), graph.int64s(&[1, n], begins));
+    let first = graph.op_with("Gather", &[&bins, &first], &[("axis", Attribute::Int(1))]);
+    let second = graph.op_with("Gather", &[&bins, &second], &[("axis", Attribute::Int(1))]);
+    let rows = graph.op("Mul", &[&first, &widths]);
+    let places = graph.op("Add", &[&rows, &second]);
+    let places = graph.op("Add", &[&places, &begins]);
+    let cells = graph.floats(&[pairs.n_cells()], pairs.cells().to_vec());
+    let surprises = graph.op("Gather", &[&cells, &places]);
+    let most = graph.max_of_rows(&surprises);
+    graph.cast(&most, Type::Double)
+}
+
+/// The number of edges that are not above a number; one more than there are bins where it is missing.
+fn bin_of_number(graph: &mut Graph, value: &Value, edges: &[f64]) -> Value {
+    let missing = graph.int64s(&[], vec![edges.len() as i64 + 1]);
+    let edges = graph.doubles(&[1, edges.len()], edges.to_vec());
+    let reached = graph.op("GreaterOrEqual", &[value, &edges]);
+    let reached = graph.cast(&reached, Type::Double);
+    let count = graph.sum_of_rows(&reached);
+    let count = graph.cast(&count, Type::Int64);
+    let there = graph.is_finite(value);
+    graph.op("Where", &[&there, &count, &missing])
+}
+
+/// A code or flag as its own bin; that of what is missing where it is no level.
+fn bin_of_level(graph: &mut Graph, value: &Value, levels: usize) -> Value {
+    let value = graph.cast(value, Type::Double);
+    let (zero, missing) = (graph.double(0.0), graph.double(levels as f64));
+    // False for NaN too.
+    let is_level = graph.op("GreaterOrEqual", &[&value, &zero]);
+    let bin = graph.op("Where", &[&is_level, &value, &missing]);
+    // What is no flag is refused, but must not reach beyond the table.
+    let bin = graph.op("Min", &[&bin, &missing]);
+    graph.cast(&bin, Type::Int64)
+}
+
+/// The distance of each row from its third nearest remembered row, double `[rows, 1]`.
+fn distance(graph: &mut Graph, joint: &Joint, features: &Value) -> Result<Value, String> {
+    let (rows, width) = joint.rows();
     let n = rows.len() / width;
     if n < NEIGHBOURS {
         return Err(format!("it remembers {n} training rows, where {NEIGHBOURS} are needed"));
     }
-    let scales = graph.floats(&[1, width], scales.to_vec());
+    let scales = graph.floats(&[1, width], joint.scales().to_vec());
     let scaled = graph.op("Mul", &[features, &scales]);
     let scaled = graph.cast(&scaled, Type::Double);
     // |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, in double so that little is lost where a and b are alike: all
@@ -111,33 +215,31 @@ fn distance(graph: &mut Graph, domain: &Domain, features: &Value) -> Result<Opti
     let nearest = graph.smallest_of_rows(&squares, NEIGHBOURS);
     let third = graph.max_of_rows(&nearest);
     let third = graph.op("Max", &[&third, &zero]);
-    Ok(Some(graph.op("Sqrt", &[&third])))
+    Ok(graph.op("Sqrt", &[&third]))
 }
 
-/// The share of remembered rows that lie as far from the others, the row itself counted.
-fn share_as_far(graph: &mut Graph, domain: &Domain, distance: &Value) -> Value {
-    let (_, known) = domain.distances().expect("there is a distance because there are distances");
-    let n = known.len();
-    let known = graph.doubles(&[1, n], known.iter().map(|distance| f64::from(*distance)).collect());
-    let rounding = graph.double(1.0 - ROUNDING);
-    let least = graph.op("Mul", &[distance, &rounding]);
-    let nearer = graph.op("Less", &[&known, &least]);
-    let nearer = graph.cast(&nearer, Type::Double);
-    let n_nearer = graph.sum_of_rows(&nearer);
+/// The share of `ascending` values that are at least as large as that of each row, itself counted.
+fn share_as_large(graph: &mut Graph, ascending: &[f32], value: &Value) -> Value {
+    let n = ascending.len();
+    let ascending = graph.doubles(&[1, n], ascending.iter().map(|known| f64::from(*known)).collect());
+    let smaller = graph.op("Less", &[&ascending, value]);
+    let smaller = graph.cast(&smaller, Type::Double);
+    let n_smaller = graph.sum_of_rows(&smaller);
     let all = graph.double((n + 1) as f64);
-    let n_as_far = graph.op("Sub", &[&all, &n_nearer]);
-    graph.op("Div", &[&n_as_far, &all])
+    let n_as_large = graph.op("Sub", &[&all, &n_smaller]);
+    graph.op("Div", &[&n_as_large, &all])
 }
 
-/// The distance in units of the farthest that counts as inside, at least 1.
-fn times_farther(graph: &mut Graph, domain: &Domain, distance: &Value) -> Value {
+/// Values in units of the largest that counts as inside, at least 1.
+fn times(graph: &mut Graph, value: &Value, inside: f32) -> Value {
     let one = graph.double(1.0);
-    match domain.inside() {
-        Some(inside) if inside > 0.0 => {
-            let inside = graph.double(f64::from(inside));
-            let times = graph.op("Div", &[distance, &inside]);
-            graph.op("Max", &[&times, &one])
-        }
-        _ => one,
+    if inside <= 0.0 {
+        // As wide as the rows, whatever they are.
+        let zero = graph.double(0.0);
+        let nothing = graph.op("Mul", &[value, &zero]);
+        return graph.op("Add", &[&nothing, &one]);
     }
+    let inside = graph.double(f64::from(inside));
+    let times = graph.op("Div", &[value, &inside]);
+    graph.op("Max", &[&times, &one])
 }

@@ -12,7 +12,7 @@
 //!               networks.0.layers.0.weight           [outputs, inputs], as torch.nn.Linear has it
 //!               networks.0.layers.0.bias
 //!               networks.0.activations.0.slope       where the activation is parametric
-//!               domain.rows                          encoded training rows
+//!               domain.rows, domain.pairs            as in the model file
 //! ```
 //!
 //! The factor of the neural tangent parametrisation is multiplied into the weights, so that a layer is a
@@ -21,8 +21,8 @@
 mod pickle;
 
 use super::{ExportError, Form};
-use crate::model::Model;
 use crate::model::network::{Network, Role};
+use crate::model::{Model, file};
 use pickle::Pickle;
 use std::io::{Cursor, Write};
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipResult, write::SimpleFileOptions};
@@ -48,9 +48,8 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ExportError> {
     let manifest = model.manifest();
     let mut tensors: Vec<Tensor> =
         model.networks().iter().enumerate().flat_map(|(index, network)| of_network(index, network)).collect();
-    if let Some((rows, width)) = manifest.domain.rows() {
-        let dims = vec![rows.len() / width, width];
-        tensors.push(Tensor { name: "domain.rows".to_owned(), dims, values: rows.to_vec() });
+    for (name, dims, values) in file::domain_tensors(&manifest.domain) {
+        tensors.push(Tensor { name: name.to_owned(), dims, values: values.to_vec() });
     }
     let json = serde_json::to_string(manifest).expect("a manifest has only string keys");
     archive(&json, &tensors)

@@ -9,6 +9,7 @@ datetime or an ISO 8601 text for a date; None or NaN where a value is missing. T
 are UTC. model.networks are torch modules; `model.encode(rows, 0)` is what the first of them sees.
 """
 
+import bisect
 import json
 import math
 from datetime import date, datetime, timezone
@@ -86,7 +87,7 @@ class Model(nn.Module):
         self.manifest = manifest
         self.inputs, self.targets, self.members = manifest["inputs"], manifest["targets"], manifest["members"]
         self.networks = nn.ModuleList(Network(manifest["shape"]) for _ in self.members)
-        self.domain_rows = None
+        self.domain_rows = self.domain_pairs = None
 
     def predict(self, rows, unknown_category="error"):
         """What POST /predict answers to `rows` at the model's own confidence. A category never seen is an error, or
@@ -165,26 +166,42 @@ class Model(nn.Module):
                     width = high - low if high > low else max(abs(high), 1)
                     excess[row, i] = max(low - value, value - high, 0) / width
         outside, worst = excess.sum(1), excess.amax(1)
-        share, farther = torch.ones(n, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+        looks, farther = [], torch.ones(n, dtype=torch.float64)
         if domain["joint"]:
             known = torch.tensor(domain["joint"]["distances"], dtype=torch.float64)
             scaled = self.encode(values, 0) * torch.tensor(domain["joint"]["scales"])
             gaps = torch.cdist(scaled.double(), self.domain_rows.double(), compute_mode="donot_use_mm_for_euclid_dist")
             distance = gaps.topk(NEIGHBOURS, largest=False).values[:, -1]
-            nearer = (known < distance[:, None] * (1 - ROUNDING)).sum(1)
-            share = (len(known) - nearer + 1) / (len(known) + 1)
-            inside = float(known[int((1 - LEAST_SHARE) * (len(known) - 1))])
-            if inside > 0:
-                farther = (distance / inside).clamp_min(1)
+            looks.append(share_as_large(known, distance * (1 - ROUNDING)))
+            farther = torch.maximum(farther, times(known, distance))
+        if domain.get("pairs"):
+            known = torch.tensor(domain["pairs"]["surprises"], dtype=torch.float64)
+            surprise = self.surprise(values)
+            looks.append(share_as_large(known, surprise))
+            farther = torch.maximum(farther, 1 + times(known, surprise).log())
+        # Of two looks at ordinary rows, the smaller share is this small in so many.
+        share = 1 - (1 - torch.stack(looks).amin(0)) ** len(looks) if looks else torch.ones(n, dtype=torch.float64)
         in_domain = (worst <= MARGIN) & (share >= LEAST_SHARE)
         return in_domain, share / (1 + outside), torch.where(in_domain, 1.0, farther * (1 + outside))
+
+    def surprise(self, values):
+        """How strange the most surprising pair of values of each row is."""
+        pairs = self.manifest["domain"]["pairs"]
+        sizes = [len(bins["edges"]) + 2 if "edges" in bins else bins["levels"] + 1 for bins in pairs["bins"]]
+        of_inputs = torch.tensor([[bin_of(bins, v) for bins, v in zip(pairs["bins"], row)] for row in values])
+        most, begin = torch.zeros(len(values), dtype=torch.float64), 0
+        for a, b in pairs["pairs"]:
+            places = begin + of_inputs[:, a] * sizes[b] + of_inputs[:, b]
+            most = torch.maximum(most, self.domain_pairs[places].double())
+            begin += sizes[a] * sizes[b]
+        return most
 
 
 def load(path):
     """The model in a file of `GET /model/{model_id}?format=pt`."""
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     model = Model(json.loads(tensors.pop("manifest")))
-    model.domain_rows = tensors.pop("domain.rows", None)
+    model.domain_rows, model.domain_pairs = (tensors.pop(name, None) for name in ("domain.rows", "domain.pairs"))
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -251,6 +268,25 @@ def spread_of(spread, value):
             angle = None if missing else 2 * math.pi * value / period
             features += [0.0, 0.0] if missing else [math.sin(angle), math.cos(angle)]
     return features + flag
+
+
+def bin_of(bins, value):
+    """Where a value stands in the tables of its input: the last bin is that of what is missing."""
+    missing = value is None or value is UNKNOWN
+    if "edges" in bins:
+        return len(bins["edges"]) + 1 if missing else bisect.bisect_right(bins["edges"], value)
+    return bins["levels"] if missing else int(value)
+
+
+def share_as_large(known, values):
+    """The share of known values that are at least as large as each of these, itself counted."""
+    return (len(known) - (known < values[:, None]).sum(1) + 1) / (len(known) + 1)
+
+
+def times(known, values):
+    """Values in units of the largest known that counts as inside, at least 1."""
+    inside = float(known[int((1 - LEAST_SHARE) * (len(known) - 1))])
+    return (values / inside).clamp_min(1) if inside > 0 else torch.ones_like(values)
 
 
 def quantile(scores, confidence):
