@@ -21,7 +21,7 @@ mod sets;
 use serde_json::{Value, json};
 use sets::{read_json, reading, rows, texts};
 use taqicfd::dataset::{ColumnKind, Reading, Values};
-use taqicfd::model::{Cell, Model, PredictOptions, UnknownCategory};
+use taqicfd::model::{Cell, Input, Model, PredictOptions, UnknownCategory};
 use taqicfd::training::{Limits, TrainRequest, check};
 
 /// Corners tried per set.
@@ -44,7 +44,7 @@ fn model(reading: &Reading, meta: &Value, test: &[usize]) -> Model {
     sets::fit(reading, &checked.spec, test).model
 }
 
-/// Rows as a request would give them, one cell per input.
+/// Rows as a request would give them, one cell per input, without those that cannot be answered.
 fn cells(model: &Model, reading: &Reading, rows: &[usize]) -> Vec<Cell<'static>> {
     let cell = |value: &Value| match value {
         Value::Null => Cell::Missing,
@@ -54,6 +54,10 @@ fn cells(model: &Model, reading: &Reading, rows: &[usize]) -> Vec<Cell<'static>>
     };
     let of_row = |row: &usize| {
         let row = reading.table.rows_json(*row, 1).remove(0);
+        let lacks = |input: &Input| input.missing_share == 0.0 && row[input.name.as_str()].is_null();
+        if model.inputs().iter().any(lacks) {
+            return Vec::new();
+        }
         model.inputs().iter().map(|input| cell(&row[input.name.as_str()])).collect::<Vec<_>>()
     };
     rows.iter().flat_map(of_row).collect()
@@ -87,10 +91,11 @@ fn moved(reading: &Reading, meta: &Value, split: &Value) -> [f64; 3] {
     let ordinary = cells(&model, reading, &test);
     let numeric: Vec<usize> = (0..inputs.len()).filter(|i| inputs[*i].kind == ColumnKind::Number).collect();
     let mut strange = ordinary.clone();
-    for row in 0..test.len() {
+    let n = ordinary.len() / inputs.len();
+    for row in 0..n {
         let Some(index) = numeric.get(row % numeric.len().max(1)) else { break };
         let (low, high) = inputs[*index].range.expect("numbers have a range");
-        let away = (1.0 + 2.0 * (row as f64 / test.len() as f64)) * (high - low);
+        let away = (1.0 + 2.0 * (row as f64 / n as f64)) * (high - low);
         strange[row * inputs.len() + index] =
             Cell::Number(if row % 2 == 0 { high + away } else { low - away });
     }

@@ -74,7 +74,8 @@ pub fn domain_tensors(domain: &Domain) -> Vec<(&'static str, Vec<usize>, &[f32])
 fn read_domain(domain: &mut Domain, tensors: &SafeTensors) -> Result<(), ModelError> {
     let finite = |values: Vec<f32>| {
         let is_usable = !values.is_empty() && values.iter().all(|value| value.is_finite());
-        let damage = || ModelError::Corrupt("the tables of the domain hold what is not a finite number".to_owned());
+        let damage =
+            || ModelError::Corrupt("the tables of the domain hold what is not a finite number".to_owned());
         is_usable.then_some(values).ok_or_else(damage)
     };
     if let Some(joint) = domain.joint_mut() {

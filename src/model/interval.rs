@@ -25,13 +25,25 @@ pub enum Calibration {
         #[serde(default)]
         usual: Vec<Option<UsualError>>,
     },
-    /// A temperature for the logits, and the sorted scores `1 - p(truth)`.
+    /// How logits become probabilities, and the sorted scores `1 - p(truth)`.
     ClassScores {
-        /// Logits are divided by this before the softmax.
-        temperature: f64,
+        /// Fitted on rows that the networks did not learn from.
+        #[serde(flatten)]
+        scale: ProbabilityScale,
         /// `1 - p(truth)`.
         scores: Scores,
     },
+}
+
+/// How logits become probabilities that mean what they say: `(1 - doubt) softmax(logits / temperature) +
+/// doubt / n_classes`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ProbabilityScale {
+    /// Above 0: what makes too sure networks less sure on the whole (Guo et al. 2017).
+    pub temperature: f64,
+    /// From 0 to 1: how often an answer is wrong however sure the networks are.
+    #[serde(default)]
+    pub doubt: f64,
 }
 
 /// The usual size of an error as a function of the answer: straight lines between points, level outside.
@@ -169,32 +181,70 @@ pub fn probabilities(logits: &[f64], n_classes: usize, temperature: f64) -> Vec<
     all
 }
 
-/// The temperature that makes `logits` most likely given the true classes (Guo et al. 2017), by
-/// golden-section search over its logarithm.
-///
-/// The true class counts `(n + 1) / (n + 2)` and the others share the rest, as in Platt (1999): on
-/// rows that are all answered rightly the likelihood alone would ask for certainty, which n rows
-/// cannot justify.
-pub fn fit_temperature(logits: &[f64], n_classes: usize, truth: &[usize]) -> f64 {
-    let doubt = 1.0 / (truth.len() as f64 + 2.0);
-    let others = doubt / (n_classes.max(2) - 1) as f64;
-    let loss = |log_temperature: f64| -> f64 {
-        let probabilities = probabilities(logits, n_classes, log_temperature.exp());
-        let rows = probabilities.chunks_exact(n_classes).zip(truth);
-        rows.map(|(p, class)| {
-            let log = |p: f64| p.max(1e-300).ln();
-            let all: f64 = p.iter().map(|p| log(*p)).sum();
-            -(1.0 - doubt - others) * log(p[*class]) - others * all
-        })
-        .sum()
-    };
+/// Rows that [`ProbabilityScale::fit`] looks at, evenly chosen ones where there are more.
+const MAX_FITTED_ROWS: usize = 20_000;
+/// Where its temperature is looked for, as a logarithm.
+const LOG_TEMPERATURES: (f64, f64) = (-3.0, 3.0);
+/// The most that is doubted.
+const MOST_DOUBT: f64 = 0.3;
+
+impl ProbabilityScale {
+    /// The scale that makes `logits`, `[n, n_classes]`, most likely given the true classes.
+    ///
+    /// The true class counts `(n + 1) / (n + 2)` and the others share the rest, as in Platt (1999), and no
+    /// less than the rest is doubted: on rows that are all answered rightly the likelihood alone would ask
+    /// for certainty, which n rows cannot justify.
+    pub fn fit(logits: &[f64], n_classes: usize, truth: &[usize]) -> Self {
+        let least = 1.0 / (truth.len() as f64 + 2.0);
+        let others = least / (n_classes.max(2) - 1) as f64;
+        let step = truth.len().div_ceil(MAX_FITTED_ROWS).max(1);
+        // One of each `step` rows, not always the same one: tables have rhythms.
+        let chosen: Vec<usize> = (0..truth.len().div_ceil(step))
+            .map(|i| i * step + (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % step)
+            .filter(|row| *row < truth.len())
+            .collect();
+        let rows = || chosen.iter().map(|row| (&logits[row * n_classes..][..n_classes], &truth[*row]));
+        let loss = |scale: Self| -> f64 {
+            let of_row = |(logits, class): (&[f64], &usize)| {
+                let p = scale.probabilities(logits, n_classes);
+                let all: f64 = p.iter().map(|p| p.ln()).sum();
+                -(1.0 - least - others) * p[*class].ln() - others * all
+            };
+            rows().map(of_row).sum()
+        };
+        let least = least.min(MOST_DOUBT);
+        let mut scale = Self { temperature: 1.0, doubt: least };
+        // One after the other, until neither would move much.
+        for _ in 0..3 {
+            let by_temperature = |log: f64| loss(Self { temperature: log.exp(), ..scale });
+            scale.temperature = least_by_golden_section(LOG_TEMPERATURES, by_temperature).exp();
+            let by_doubt = |log: f64| loss(Self { doubt: log.exp(), ..scale });
+            scale.doubt = least_by_golden_section((least.ln(), MOST_DOUBT.ln()), by_doubt).exp();
+        }
+        scale
+    }
+
+    /// The probabilities of each row of `logits`, `[n, n_classes]`.
+    pub fn probabilities(self, logits: &[f64], n_classes: usize) -> Vec<f64> {
+        let mut all = probabilities(logits, n_classes, self.temperature);
+        all.iter_mut().for_each(|p| *p = (1.0 - self.doubt) * *p + self.doubt / n_classes as f64);
+        all
+    }
+
+    /// Whether probabilities come out of it.
+    pub fn is_sound(self) -> bool {
+        self.temperature.is_finite() && self.temperature > 0.0 && (0.0..1.0).contains(&self.doubt)
+    }
+}
+
+/// Where `loss` is least between `low` and `high`, if it has one valley.
+fn least_by_golden_section((mut low, mut high): (f64, f64), loss: impl Fn(f64) -> f64) -> f64 {
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (-3.0, 3.0);
-    for _ in 0..40 {
+    for _ in 0..30 {
         let (a, b) = (high - golden * (high - low), low + golden * (high - low));
         if loss(a) < loss(b) { high = b } else { low = a }
     }
-    f64::midpoint(low, high).exp()
+    f64::midpoint(low, high)
 }
 
 #[cfg(test)]
@@ -245,8 +295,33 @@ mod tests {
         // Logits of +-4 promise 98 %, but three in four are right: log(3) = 1.0986 = 4 / T / 1.
         let logits: Vec<f64> = (0..40_000).flat_map(|_| [4.0, 0.0]).collect();
         let truth: Vec<usize> = (0..40_000).map(|i| usize::from(i % 4 == 0)).collect();
-        let temperature = fit_temperature(&logits, 2, &truth);
+        let ProbabilityScale { temperature, doubt } = ProbabilityScale::fit(&logits, 2, &truth);
         assert!((temperature - 4.0 / 3.0_f64.ln()).abs() < 0.01, "{temperature}");
+        assert!(doubt < 1e-4, "{doubt}");
+    }
+
+    #[test]
+    fn rare_blunders_of_sure_networks_are_doubt_and_leave_the_others_sure() {
+        // Logits between 2 and 6 are as sure as they should be, but one row in 53 is wrong.
+        let (mut logits, mut truth) = (Vec::new(), Vec::new());
+        for i in 0..20_000 {
+            let logit = 2.0 + 4.0 * f64::from(i % 100) / 100.0;
+            let right = (f64::from(i) * 0.618_034).fract() < 1.0 / (1.0 + (-logit).exp());
+            let blunder = i % 53 == 0;
+            logits.extend([logit, 0.0]);
+            truth.push(usize::from(!right || blunder));
+        }
+        let scale = ProbabilityScale::fit(&logits, 2, &truth);
+        assert!((scale.temperature - 1.0).abs() < 0.2, "{scale:?}");
+        assert!((0.02..0.06).contains(&scale.doubt), "{scale:?}");
+    }
+
+    #[test]
+    fn what_is_always_right_is_not_certain() {
+        let logits: Vec<f64> = (0..100).flat_map(|_| [30.0, 0.0, 0.0]).collect();
+        let p = ProbabilityScale::fit(&logits, 3, &[0; 100]).probabilities(&[30.0, 0.0, 0.0], 3);
+        assert!(p[0] > 0.98 && p[1] > 1e-3, "{p:?}");
+        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 
     #[test]

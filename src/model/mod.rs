@@ -237,12 +237,10 @@ impl Model {
     fn sensitivities(&self, rows: &[Value], outputs: &[f64], targets: &[TargetPrediction]) -> Vec<f64> {
         let together = Together { networks: &self.networks, members: &self.manifest.members };
         let n_inputs = self.inputs().len();
-        if let (
-            [TargetPrediction::Class { labels, classes, .. }],
-            Calibration::ClassScores { temperature, .. },
-        ) = (targets, &self.manifest.calibration)
+        if let ([TargetPrediction::Class { labels, classes, .. }], Calibration::ClassScores { scale, .. }) =
+            (targets, &self.manifest.calibration)
         {
-            return together.of_classes(rows, n_inputs, labels, classes.len(), *temperature);
+            return together.of_classes(rows, n_inputs, labels, classes.len(), *scale);
         }
         let mut all = together.of_numbers(rows, n_inputs);
         // An answer that is held at the edge of what training saw does not move.
@@ -351,9 +349,9 @@ pub fn answers(
                 });
                 TargetPrediction::Number { name: name.clone(), values, bounds }
             }
-            (Target::Class { name, classes, .. }, Calibration::ClassScores { temperature, scores }) => {
+            (Target::Class { name, classes, .. }, Calibration::ClassScores { scale, scores }) => {
                 let n_classes = classes.len();
-                let probabilities = interval::probabilities(outputs, n_classes, *temperature);
+                let probabilities = scale.probabilities(outputs, n_classes);
                 let limit = scores.quantile(confidence);
                 let (mut labels, mut sets) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
                 for row in probabilities.chunks_exact(n_classes) {

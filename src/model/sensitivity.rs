@@ -6,7 +6,7 @@
 
 use super::encoder::Encoder;
 use super::input::Value;
-use super::interval::probabilities;
+use super::interval::{ProbabilityScale, probabilities};
 use super::manifest::Member;
 use super::network::{Ready, add_bias, multiply_rows};
 
@@ -99,14 +99,14 @@ impl Together<'_> {
     }
 
     /// The derivative of the probability of the class `labels[row]` by each input, `[n, inputs]`.
-    /// `temperature` is that of the model's calibration.
+    /// `scale` is that of the model's calibration.
     pub fn of_classes(
         &self,
         rows: &[Value],
         n_inputs: usize,
         labels: &[usize],
         n_classes: usize,
-        temperature: f64,
+        scale: ProbabilityScale,
     ) -> Vec<f64> {
         let n = labels.len();
         let each: Vec<(Vec<f32>, Vec<f64>)> = self
@@ -120,24 +120,25 @@ impl Together<'_> {
                 (features, p)
             })
             .collect();
-        // The mean probability q, and the calibrated one: q to the power 1 / temperature, normalised.
+        // The mean probability q, and the calibrated one but for the doubt: q to the power 1 / temperature,
+        // normalised.
         let mut q = vec![0.0; n * n_classes];
         for (index, (_, p)) in each.iter().enumerate() {
             q.iter_mut().zip(p).for_each(|(q, p)| *q += self.share(index) * p);
         }
         let logs: Vec<f64> = q.iter().map(|q| q.max(1e-30).ln()).collect();
-        let calibrated = probabilities(&logs, n_classes, temperature);
+        let calibrated = probabilities(&logs, n_classes, scale.temperature);
         let mut sum = Sum::new(n, 1, n_inputs);
         for (index, (features, own)) in each.iter().enumerate() {
             let mut by_logits = vec![0.0; n * n_classes];
             for (row, label) in labels.iter().enumerate() {
                 let range = row * n_classes..(row + 1) * n_classes;
                 let (q, p, own) = (&q[range.clone()], &calibrated[range.clone()], &own[range.clone()]);
-                // By the mean probabilities: p_label / T (1[j = label] - p_j) / q_j.
+                // By the mean probabilities: (1 - doubt) p_label / T (1[j = label] - p_j) / q_j.
                 let by_q: Vec<f64> = (0..n_classes)
                     .map(|j| {
                         let hit = if j == *label { 1.0 } else { 0.0 };
-                        p[*label] / temperature * (hit - p[j]) / q[j].max(1e-30)
+                        (1.0 - scale.doubt) * p[*label] / scale.temperature * (hit - p[j]) / q[j].max(1e-30)
                     })
                     .collect();
                 // Then by the logits, through the softmax of this network.

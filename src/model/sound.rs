@@ -20,9 +20,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), &'static str> {
         (
             Task::Classification,
             [Target::Class { classes, .. }],
-            Calibration::ClassScores { temperature, scores },
+            Calibration::ClassScores { scale, scores },
         ) => {
-            if *temperature <= 0.0 || !scores.is_sound() {
+            if !scale.is_sound() || !scores.is_sound() {
                 return Err("the probabilities cannot be calibrated");
             }
             classes.len()

@@ -18,9 +18,7 @@ use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::Warning;
 use crate::model::domain::{Domain, joint, pairs};
 use crate::model::input::Input;
-use crate::model::interval::{
-    Calibration, Scores as SortedScores, UsualError, fit_temperature, probabilities,
-};
+use crate::model::interval::{Calibration, ProbabilityScale, Scores as SortedScores, UsualError};
 use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
 use crate::model::network::{Network, Shape};
 use crate::model::{Model, answers, combine, file, in_units};
@@ -279,11 +277,11 @@ impl Session<'_> {
             }
             TruthColumns::Classes { codes, .. } => {
                 let truth: Vec<usize> = rows.iter().map(|row| codes[*row] as usize).collect();
-                let temperature = fit_temperature(outputs, width, &truth);
-                let p = probabilities(outputs, width, temperature);
+                let scale = ProbabilityScale::fit(outputs, width, &truth);
+                let p = scale.probabilities(outputs, width);
                 let scores =
                     p.chunks_exact(width).zip(&truth).map(|(row, class)| 1.0 - row[*class]).collect();
-                Calibration::ClassScores { temperature, scores: SortedScores::new(scores) }
+                Calibration::ClassScores { scale, scores: SortedScores::new(scores) }
             }
         }
     }

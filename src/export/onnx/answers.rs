@@ -3,7 +3,7 @@
 
 use super::domain::Judged;
 use super::graph::{Attribute, Graph, Type, Value};
-use crate::model::interval::{Calibration, Scores, UsualError};
+use crate::model::interval::{Calibration, ProbabilityScale, Scores, UsualError};
 use crate::model::{Manifest, Target, Task};
 
 /// The smallest probability that is told from 0, as in `model::combine`.
@@ -73,10 +73,9 @@ pub(super) fn give(graph: &mut Graph, parts: &Parts) -> Result<Vec<Note>, String
                     &mut notes,
                 )?;
             }
-            (Target::Class { name, classes, .. }, Calibration::ClassScores { temperature, scores }) => {
-                let temperature = graph.double(*temperature);
-                let logits = graph.op("Div", &[&together, &temperature]);
-                give_class(graph, parts, &logits, name, classes, scores, &mut notes);
+            (Target::Class { name, classes, .. }, Calibration::ClassScores { scale, scores }) => {
+                let probabilities = probabilities(graph, &together, *scale, classes.len());
+                give_class(graph, parts, &probabilities, name, classes, scores, &mut notes);
             }
             _ => return Err("the calibration does not fit the targets".to_owned()),
         }
@@ -111,6 +110,16 @@ fn combine(graph: &mut Graph, parts: &Parts) -> Value {
     let least = graph.double(LEAST);
     let mean = graph.op("Max", &[&mean, &least]);
     graph.op("Log", &[&mean])
+}
+
+/// `(1 - doubt) softmax(logits / temperature) + doubt / n`, `[rows, n]`.
+fn probabilities(graph: &mut Graph, logits: &Value, scale: ProbabilityScale, n: usize) -> Value {
+    let temperature = graph.double(scale.temperature);
+    let logits = graph.op("Div", &[logits, &temperature]);
+    let sure = softmax(graph, &logits, 1);
+    let (share, least) = (graph.double(1.0 - scale.doubt), graph.double(scale.doubt / n as f64));
+    let sure = graph.op("Mul", &[&sure, &share]);
+    graph.op("Add", &[&sure, &least])
 }
 
 fn softmax(graph: &mut Graph, logits: &Value, axis: i64) -> Value {
@@ -188,15 +197,14 @@ fn usual_error(graph: &mut Graph, usual: &UsualError, answer: &Value) -> Result<
 fn give_class(
     graph: &mut Graph,
     parts: &Parts,
-    logits: &Value,
+    probabilities: &Value,
     name: &str,
     classes: &[String],
     scores: &Scores,
     notes: &mut Vec<Note>,
 ) {
     let n = classes.len();
-    let probabilities = softmax(graph, logits, 1);
-    let mut best = graph.op_with("ArgMax", &[&probabilities], &[("axis", Attribute::Int(1))]);
+    let mut best = graph.op_with("ArgMax", &[probabilities], &[("axis", Attribute::Int(1))]);
     // One label more, for rows that are not answered.
     let labels: Vec<String> = classes.iter().cloned().chain([String::new()]).collect();
     if let Some(refused) = &parts.refused {
@@ -205,7 +213,7 @@ fn give_class(
     }
     let labels = graph.texts(&labels);
     let label = graph.op_with("Gather", &[&labels, &best], &[("axis", Attribute::Int(0))]);
-    let probabilities = unless_refused(graph, parts, &probabilities);
+    let probabilities = unless_refused(graph, parts, probabilities);
     let every = graph.int64s(&[1, n], (0..n as i64).collect());
     let is_best = graph.op("Equal", &[&best, &every]);
     // Without a limit no class can be ruled out, except where there is no answer: NaN is no number.

@@ -145,7 +145,9 @@ class Model(nn.Module):
         name, classes = target["name"], target["classes"]
         limit = quantile(calibration["scores"], self.manifest["confidence"])
         answer = {"predictions": [], "probabilities": [], "prediction_sets": []}
-        for p in (outputs / calibration["temperature"]).softmax(1).tolist():
+        doubt = calibration.get("doubt", 0.0)
+        sure = (outputs / calibration["temperature"]).softmax(1)
+        for p in ((1 - doubt) * sure + doubt / len(classes)).tolist():
             order = sorted(range(len(classes)), key=lambda i: -p[i])
             possible = [i for i in order if limit is None or 1 - p[i] <= limit or i == order[0]]
             answer["predictions"].append({name: classes[order[0]]})

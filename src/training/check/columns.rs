@@ -1,0 +1,184 @@
+//! Which columns are predicted, from which others, and as what.
+
+use super::{MAX_CLASSES, MIN_ROWS, find, warning};
+use crate::dataset::{ColumnKind, ColumnProfile, Description, Warning};
+use crate::model::manifest::Task;
+use crate::training::spec::{SpecError, TrainRequest};
+
+pub(super) fn choose_targets<'a>(
+    request: &TrainRequest,
+    data: &'a Description,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<&'a ColumnProfile>, SpecError> {
+    let both = request.target.is_some() && request.targets.is_some();
+    if both {
+        let message = "send either \"target\" or \"targets\", not both".to_owned();
+        return Err(SpecError::new("invalid-parameter", "/targets", message));
+    }
+    if let Some(name) = &request.target {
+        return Ok(vec![find(data, name, "/target")?]);
+    }
+    if let Some(names) = &request.targets {
+        if names.is_empty() {
+            let message = "\"targets\" is empty; name at least one column, or leave it out".to_owned();
+            return Err(SpecError::new("invalid-parameter", "/targets", message));
+        }
+        let mut targets: Vec<&ColumnProfile> = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let column = find(data, name, &format!("/targets/{index}"))?;
+            if targets.iter().any(|known| known.name == column.name) {
+                let message = format!("\"{name}\" is named twice");
+                return Err(SpecError::new("invalid-parameter", &format!("/targets/{index}"), message));
+            }
+            targets.push(column);
+        }
+        return Ok(targets);
+    }
+    let last = data.columns.iter().rev().find(|column| column.kind.is_feature()).ok_or_else(|| {
+        let message =
+            "no column can be predicted: all are empty, constant, text or identifiers; correct their \
+                       kinds with \"types\" when uploading"
+                .to_owned();
+        SpecError::new("no-target-values", "/target", message)
+    })?;
+    let message = format!("no target was named: \"{}\", the last usable column, is predicted", last.name);
+    warnings.push(warning("target-chosen", Some(&last.name), message));
+    Ok(vec![last])
+}
+
+pub(super) fn choose_task(request: &TrainRequest, targets: &[&ColumnProfile]) -> Result<Task, SpecError> {
+    let wanted = match request.task.as_deref() {
+        None | Some("auto") => None,
+        Some("regression") => Some(Task::Regression),
+        Some("classification") => Some(Task::Classification),
+        Some(other) => {
+            let message = format!("\"task\" is \"{other}\"; allowed are auto, regression, classification");
+            return Err(SpecError::new("invalid-parameter", "/task", message));
+        }
+    };
+    let not_number = targets.iter().find(|column| {
+        matches!(
+            column.kind,
+            ColumnKind::Category | ColumnKind::Boolean | ColumnKind::Text | ColumnKind::Date
+        )
+    });
+    let task = wanted.unwrap_or(if not_number.is_some() { Task::Classification } else { Task::Regression });
+    match (task, not_number) {
+        (Task::Regression, Some(column)) => {
+            let message = format!(
+                "\"{}\" holds no numbers ({}), so regression cannot predict it; use task \"classification\"",
+                column.name, column.reason
+            );
+            Err(SpecError::new("invalid-parameter", "/task", message))
+        }
+        (Task::Classification, _) if targets.len() > 1 => {
+            let message =
+                "classification predicts one target; several targets must all be numbers. Train one \
+                           model per class column"
+                    .to_owned();
+            Err(SpecError::new("invalid-parameter", "/targets", message))
+        }
+        _ => Ok(task),
+    }
+}
+
+pub(super) fn check_targets(
+    targets: &[&ColumnProfile],
+    task: Task,
+    data: &Description,
+) -> Result<(), SpecError> {
+    for column in targets {
+        let name = &column.name;
+        if column.distinct == 0 {
+            let message = format!("\"{name}\" has no value in any row; choose another target");
+            return Err(SpecError::new("no-target-values", "/target", message));
+        }
+        if column.distinct == 1 {
+            let message = format!("\"{name}\" has the same value in every row, so there is nothing to learn");
+            return Err(SpecError::new("constant-target", "/target", message));
+        }
+        if task == Task::Classification && column.distinct > MAX_CLASSES {
+            let message = format!(
+                "\"{name}\" has {} different values, and {MAX_CLASSES} classes are the most; if it is a \
+                 quantity, use task \"regression\" and, if needed, types {{\"{name}\": \"number\"}} when uploading",
+                column.distinct
+            );
+            return Err(SpecError::new("too-many-classes", "/target", message));
+        }
+        if task == Task::Classification && column.kind == ColumnKind::Date {
+            let message = format!("\"{name}\" is a date; dates can be features but not targets");
+            return Err(SpecError::new("invalid-parameter", "/target", message));
+        }
+        let usable = data.rows - column.missing;
+        if usable < MIN_ROWS {
+            let message = format!(
+                "\"{name}\" has a value in {usable} rows, and at least {MIN_ROWS} are needed to train and test"
+            );
+            return Err(SpecError::new("too-few-rows", "/target", message));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn choose_features(
+    request: &TrainRequest,
+    data: &Description,
+    targets: &[&ColumnProfile],
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<String>, SpecError> {
+    let is_target = |name: &str| targets.iter().any(|target| target.name == name);
+    let excluded = request.exclude.as_deref().unwrap_or_default();
+    for (index, name) in excluded.iter().enumerate() {
+        find(data, name, &format!("/exclude/{index}"))?;
+    }
+    let mut features = Vec::new();
+    if let Some(names) = &request.features {
+        for (index, name) in names.iter().enumerate() {
+            let pointer = format!("/features/{index}");
+            let column = find(data, name, &pointer)?;
+            if is_target(name) {
+                let message = format!("\"{name}\" is the target and cannot be a feature too");
+                return Err(SpecError::new("invalid-parameter", &pointer, message));
+            }
+            if features.contains(name) || excluded.contains(name) {
+                continue;
+            }
+            if matches!(column.kind, ColumnKind::Empty | ColumnKind::Constant) {
+                warnings.push(dropped(column));
+            } else if column.kind == ColumnKind::Text {
+                let message =
+                    format!("\"{name}\" is free text, which a network cannot use: {}", column.reason);
+                return Err(SpecError::new("invalid-parameter", &pointer, message));
+            } else {
+                features.push(name.clone());
+            }
+        }
+    } else {
+        for column in &data.columns {
+            if is_target(&column.name) || excluded.contains(&column.name) {
+                continue;
+            }
+            if column.kind.is_feature() {
+                features.push(column.name.clone());
+            } else {
+                warnings.push(dropped(column));
+            }
+        }
+    }
+    if features.is_empty() {
+        let message = "no column is left to predict from; name some in \"features\"".to_owned();
+        return Err(SpecError::new("invalid-parameter", "/features", message));
+    }
+    Ok(features)
+}
+
+fn dropped(column: &ColumnProfile) -> Warning {
+    let kind = match column.kind {
+        ColumnKind::Empty => "empty",
+        ColumnKind::Constant => "constant",
+        ColumnKind::Identifier => "identifier",
+        _ => "text",
+    };
+    let message = format!("\"{}\" is not used: {}", column.name, column.reason);
+    warning(&format!("{kind}-column-dropped"), Some(&column.name), message)
+}
