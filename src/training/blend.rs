@@ -1,7 +1,7 @@
 //! How much each variant of the networks has to say.
 
 use super::card::score;
-use super::prepare::TruthColumns;
+use super::truth::TruthColumns;
 use crate::model::combine;
 use crate::model::interval::probabilities;
 use crate::model::manifest::Task;

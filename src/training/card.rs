@@ -1,15 +1,18 @@
 //! The model card: what a model is made of, and how far to trust it.
 
 use super::baseline::{self, Rows};
-use super::fit::{Fitted, OwnedTruth, Part, RateFactors, Recipe, State, fit};
+use super::fit::{Fitted, State, fit};
 use super::initial::Initial;
 use super::metrics::{self, ClassScores, NumberScores};
 use super::optimizer::Rule;
-use super::prepare::{Prepared, TruthColumns};
+use super::part::{OwnedTruth, Part};
+use super::prepare::Prepared;
 use super::random::{Purpose, shuffled, stream};
+use super::recipe::{RateFactors, Recipe};
 use super::schedule::Schedule;
 use super::spec::Optimizer;
 use super::team::Team;
+use super::truth::TruthColumns;
 use super::{Compute, TrainError};
 use crate::dataset::Warning;
 use crate::model::activation::Activation;

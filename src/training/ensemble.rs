@@ -12,11 +12,14 @@
 
 use super::checkpoint::{self, Slot};
 use super::event::{Event, Stop, StopReason};
-use super::fit::{Fitted, Moment, OwnedTruth, Part, Recipe, State, fit};
-use super::prepare::{Prepared, TruthColumns};
+use super::fit::{Fitted, Moment, State, fit};
+use super::part::{OwnedTruth, Part};
+use super::prepare::Prepared;
+use super::recipe::Recipe;
 use super::recipe::{recipe, variants};
 use super::split::Split;
 use super::team::Team;
+use super::truth::TruthColumns;
 use super::turns::{Turn, Turns};
 use super::{Compute, TrainError};
 use crate::model::input::Input;

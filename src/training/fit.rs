@@ -7,11 +7,12 @@
 
 use super::TrainError;
 use super::event::{EpochScore, Stop};
-use super::gradient::{Dropout, Gradient, Truth, gradient, mean_loss};
-use super::initial::{Initial, initial};
-use super::optimizer::{Moments, Rule, Step, Stretch, update};
+use super::gradient::{Dropout, Gradient, gradient, mean_loss};
+use super::initial::initial;
+use super::optimizer::{Moments, Step, Stretch, update};
+use super::part::{OwnedTruth, Part};
 use super::random::{Purpose, shuffled, stream};
-use super::schedule::Schedule;
+use super::recipe::Recipe;
 use super::team::Team;
 use crate::model::device::Backend;
 use crate::model::network::{Network, Ready, Role, Shape};
@@ -24,89 +25,6 @@ use std::time::Instant;
 const SHARED_WORK: usize = 2_000_000;
 /// Rows a shard has at least.
 const SHARD_ROWS: usize = 32;
-
-/// Encoded rows and their truth.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// Row-major `[n, inputs]`.
-    pub features: Vec<f32>,
-    /// The truth, in the network's terms.
-    pub truth: OwnedTruth,
-}
-
-/// As [`Truth`], owning its numbers.
-#[derive(Debug, Clone)]
-pub enum OwnedTruth {
-    /// Standardised, row-major `[n, outputs]`.
-    Numbers(Vec<f32>),
-    /// One class per row.
-    Classes(Vec<u32>),
-}
-
-/// How one network is trained: a recipe with nothing left open.
-#[derive(Debug, Clone)]
-pub struct Recipe {
-    /// The network.
-    pub shape: Shape,
-    /// The optimiser.
-    pub rule: Rule,
-    /// The first numbers.
-    pub initial: Initial,
-    /// The learning rate over time.
-    pub schedule: Schedule,
-    /// Base learning rate.
-    pub learning_rate: f64,
-    /// Factors of the learning rate.
-    pub rate_factors: RateFactors,
-    /// Decoupled decay of the weights; other arrays have none.
-    pub weight_decay: f64,
-    /// Share of hidden units switched off.
-    pub dropout: f64,
-    /// Weight decay and dropout over time.
-    pub regularization: Schedule,
-    /// Passes over the training part.
-    pub epochs: usize,
-    /// Rows per step.
-    pub batch_size: usize,
-    /// Epochs without a better score before stopping.
-    pub patience: Option<usize>,
-    /// Seed of every random choice.
-    pub seed: u64,
-    /// 0-based.
-    pub fold: u32,
-    /// Seconds of training allowed, including those of earlier attempts.
-    pub time_limit_s: Option<f64>,
-    /// Stop after this epoch and take its network, with no validation part to choose by.
-    pub take_epoch: Option<usize>,
-}
-
-/// The share of the learning rate that the arrays of each role get.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RateFactors {
-    /// Of [`Role::Embedding`].
-    pub embedding: f64,
-    /// Of [`Role::Scale`].
-    pub scale: f64,
-    /// Of [`Role::Bias`].
-    pub bias: f64,
-    /// Of [`Role::Slope`].
-    pub slope: f64,
-}
-
-impl RateFactors {
-    /// The same rate for all.
-    pub const EQUAL: Self = Self { embedding: 1.0, scale: 1.0, bias: 1.0, slope: 1.0 };
-
-    fn of(&self, role: Role) -> f64 {
-        match role {
-            Role::Embedding => self.embedding,
-            Role::Scale => self.scale,
-            Role::Weight => 1.0,
-            Role::Bias => self.bias,
-            Role::Slope => self.slope,
-        }
-    }
-}
 
 /// The network of the best epoch so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,26 +91,6 @@ pub struct Fitted {
     pub stopped: Option<&'static str>,
     /// Seconds in all attempts.
     pub elapsed_s: f64,
-}
-
-impl OwnedTruth {
-    /// Borrowed.
-    pub fn as_truth(&self) -> Truth<'_> {
-        match self {
-            Self::Numbers(values) => Truth::Numbers(values),
-            Self::Classes(values) => Truth::Classes(values),
-        }
-    }
-
-    /// The truth of `rows`, gathered.
-    fn gather(&self, rows: &[usize], outputs: usize) -> Self {
-        match self {
-            Self::Numbers(values) => Self::Numbers(
-                rows.iter().flat_map(|row| &values[row * outputs..][..outputs]).copied().collect(),
-            ),
-            Self::Classes(values) => Self::Classes(rows.iter().map(|row| values[*row]).collect()),
-        }
-    }
 }
 
 impl State {

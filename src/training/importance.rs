@@ -4,8 +4,9 @@
 use super::Compute;
 use super::card::score;
 use super::fit::Fitted;
-use super::prepare::{Prepared, TruthColumns};
+use super::prepare::Prepared;
 use super::random::{Purpose, shuffled, stream};
+use super::truth::TruthColumns;
 use crate::model::input::Input;
 use crate::model::interval::probabilities;
 use crate::model::manifest::Member;

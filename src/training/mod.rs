@@ -23,6 +23,7 @@ pub mod initial;
 pub mod metrics;
 mod notice;
 pub mod optimizer;
+pub mod part;
 pub mod prepare;
 pub mod random;
 pub mod recipe;
@@ -32,6 +33,7 @@ pub mod schedule;
 pub mod spec;
 pub mod split;
 pub mod team;
+pub mod truth;
 mod turns;
 #[cfg(test)]
 pub(crate) mod test_data;

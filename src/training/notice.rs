@@ -1,8 +1,9 @@
 //! What the data give away about themselves, and the user should know before trusting a score.
 
-use super::prepare::{Prepared, TruthColumns};
+use super::prepare::Prepared;
 use super::spec::SplitMethod;
 use super::split::Split;
+use super::truth::TruthColumns;
 use crate::dataset::{
     Column, Values, Warning,
     relations::{self, keys},

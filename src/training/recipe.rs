@@ -1,6 +1,5 @@
-//! From settings to the recipe of one network.
+//! How one network is trained, from the settings of the training.
 
-use super::fit::{RateFactors, Recipe};
 use super::initial::Initial;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
@@ -8,7 +7,73 @@ use super::spec::{Architecture, Preset, Spec};
 use crate::model::activation::Activation;
 use crate::model::encoder::Encoder;
 use crate::model::manifest::Task;
-use crate::model::network::Shape;
+use crate::model::network::{Role, Shape};
+
+/// How one network is trained: a recipe with nothing left open.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The network.
+    pub shape: Shape,
+    /// The optimiser.
+    pub rule: Rule,
+    /// The first numbers.
+    pub initial: Initial,
+    /// The learning rate over time.
+    pub schedule: Schedule,
+    /// Base learning rate.
+    pub learning_rate: f64,
+    /// Factors of the learning rate.
+    pub rate_factors: RateFactors,
+    /// Decoupled decay of the weights; other arrays have none.
+    pub weight_decay: f64,
+    /// Share of hidden units switched off.
+    pub dropout: f64,
+    /// Weight decay and dropout over time.
+    pub regularization: Schedule,
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Rows per step.
+    pub batch_size: usize,
+    /// Epochs without a better score before stopping.
+    pub patience: Option<usize>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// 0-based.
+    pub fold: u32,
+    /// Seconds of training allowed, including those of earlier attempts.
+    pub time_limit_s: Option<f64>,
+    /// Stop after this epoch and take its network, with no validation part to choose by.
+    pub take_epoch: Option<usize>,
+}
+
+/// The share of the learning rate that the arrays of each role get.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateFactors {
+    /// Of [`Role::Embedding`].
+    pub embedding: f64,
+    /// Of [`Role::Scale`].
+    pub scale: f64,
+    /// Of [`Role::Bias`].
+    pub bias: f64,
+    /// Of [`Role::Slope`].
+    pub slope: f64,
+}
+
+impl RateFactors {
+    /// The same rate for all.
+    pub const EQUAL: Self = Self { embedding: 1.0, scale: 1.0, bias: 1.0, slope: 1.0 };
+
+    /// That of `role`.
+    pub fn of(&self, role: Role) -> f64 {
+        match role {
+            Role::Embedding => self.embedding,
+            Role::Scale => self.scale,
+            Role::Weight => 1.0,
+            Role::Bias => self.bias,
+            Role::Slope => self.slope,
+        }
+    }
+}
 
 /// What an architecture takes where a request says nothing.
 #[derive(Debug, Clone, PartialEq)]

@@ -407,7 +407,7 @@ mod tests {
         ];
         // The flag is missing with "a" alone, and dates of "b" are early.
         let row = |i: usize| {
-            let flag = if i % 3 == 0 { Value::Missing } else { Value::Flag(i % 2 == 0) };
+            let flag = if i.is_multiple_of(3) { Value::Missing } else { Value::Flag(i.is_multiple_of(2)) };
             let day = if i % 3 == 1 { i % 100 } else { i % 1000 } as i64;
             vec![Value::Level(Some(i % 3)), Value::Instant(day * 86_400_000), flag]
         };

@@ -82,8 +82,8 @@ fn warning(code: &str, column: Option<&str>, message: String) -> Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Table;
     use crate::dataset::ColumnKind;
+    use crate::dataset::Table;
     use crate::model::manifest::Task;
     use crate::training::spec::{Architecture, Spec};
     use crate::training::test_data::{category, describe, number, waves};
