@@ -174,6 +174,9 @@ pub struct TrainRequest {
     pub early_stopping: Option<EarlyStopping>,
     /// How the rows are divided.
     pub validation: Option<Validation>,
+    /// Whether the networks learn the targets (`linear`) or their logarithms (`log`); `auto` takes the logarithm
+    /// of targets whose few largest values would drown all others.
+    pub target_scale: Option<String>,
     /// Seed of every random choice.
     pub seed: Option<u64>,
     /// Seconds after which the best network so far is taken.

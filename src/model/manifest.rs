@@ -54,8 +54,12 @@ pub enum Target {
 pub struct Member {
     /// Rows to features.
     pub encoder: Encoder,
-    /// Mean and standard deviation of each numeric target; the network answers in these terms.
+    /// Mean and standard deviation of each numeric target, or of its logarithm; the network answers in
+    /// these terms.
     pub target_scales: Vec<(f64, f64)>,
+    /// Per numeric target: whether the network answers its natural logarithm. None does if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logarithmic: Vec<bool>,
     /// How much the network has to say among the others.
     #[serde(default = "one")]
     pub weight: f64,
@@ -97,6 +101,20 @@ pub struct Manifest {
     pub scores: serde_json::Value,
     /// Rows the network was fitted on.
     pub n_training_rows: usize,
+}
+
+impl Member {
+    /// What the network says of numeric target number `target`, in the unit of the target.
+    pub fn in_units(&self, target: usize, output: f64) -> f64 {
+        let (mean, std) = self.target_scales[target];
+        let value = output * std + mean;
+        if self.is_logarithmic(target) { value.exp() } else { value }
+    }
+
+    /// Whether the network answers the logarithm of numeric target number `target`.
+    pub fn is_logarithmic(&self, target: usize) -> bool {
+        self.logarithmic.get(target).copied().unwrap_or(false)
+    }
 }
 
 impl Target {

@@ -295,8 +295,8 @@ pub fn in_units(outputs: &[f32], member: &Member) -> Vec<f64> {
     if width == 0 {
         return outputs.iter().map(|value| f64::from(*value)).collect();
     }
-    let scales = member.target_scales.iter().cycle();
-    outputs.iter().zip(scales).map(|(value, (mean, std))| f64::from(*value) * std + mean).collect()
+    let targets = (0..width).cycle();
+    outputs.iter().zip(targets).map(|(value, target)| member.in_units(target, f64::from(*value))).collect()
 }
 
 /// One answer from several networks, each as of [`in_units`]: the mean number, or the logarithm of

@@ -88,10 +88,19 @@ impl Together<'_> {
         let mut sum = Sum::new(n, n_targets, n_inputs);
         for (index, (network, member)) in self.networks.iter().zip(self.members).enumerate() {
             let features = self.encode(index, rows, n_inputs);
+            let outputs =
+                if member.logarithmic.contains(&true) { network.forward(&features) } else { Vec::new() };
             for (target, (_, std)) in member.target_scales.iter().enumerate() {
                 let mut by_outputs = vec![0.0; n * n_targets];
-                let own = by_outputs.iter_mut().skip(target).step_by(n_targets);
-                own.for_each(|by| *by = (std * self.share(index)) as f32);
+                for row in 0..n {
+                    // The exponential function is its own derivative.
+                    let slope = if member.is_logarithmic(target) {
+                        member.in_units(target, f64::from(outputs[row * n_targets + target]))
+                    } else {
+                        1.0
+                    };
+                    by_outputs[row * n_targets + target] = (slope * std * self.share(index)) as f32;
+                }
                 sum.add(&member.encoder, rows, target, &network.by_features(&features, by_outputs));
             }
         }

@@ -53,7 +53,8 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), &'static str> {
         if !(member.weight.is_finite() && member.weight > 0.0) {
             return Err("the weight of a network is not a positive number");
         }
-        if member.target_scales.len() != n_numbers {
+        let n_scales = [0, n_numbers];
+        if member.target_scales.len() != n_numbers || !n_scales.contains(&member.logarithmic.len()) {
             return Err("the scales do not fit the targets");
         }
     }

@@ -143,11 +143,7 @@ pub fn baseline_answers(
     }
     let linear = baseline::apply_linear(&baseline::fit_linear(&rows), &test.features, width, outputs);
     let in_units = |answers: Vec<f64>| -> Vec<f64> {
-        answers
-            .iter()
-            .zip(member.target_scales.iter().cycle())
-            .map(|(y, (mean, std))| y * std + mean)
-            .collect()
+        answers.iter().zip((0..outputs).cycle()).map(|(y, target)| member.in_units(target, *y)).collect()
     };
     Ok([mean, linear, neighbours].map(in_units))
 }

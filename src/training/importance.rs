@@ -42,6 +42,7 @@ pub(super) fn importance(
     let features: Vec<Vec<f32>> =
         members.iter().map(|member| prepared.part(inputs, member, &rows).features).collect();
     let weights: Vec<f64> = members.iter().map(|member| member.weight).collect();
+    let stds = prepared.truth.scales(&prepared.usable, &[]);
     let loss = |features: &[Vec<f32>]| -> f64 {
         let each: Vec<Vec<f64>> = networks
             .iter()
@@ -54,7 +55,7 @@ pub(super) fn importance(
             TruthColumns::Numbers(_) => outputs,
             TruthColumns::Classes { .. } => probabilities(&outputs, shape.outputs, 1.0),
         };
-        score(&prepared.truth, &rows, &answers, &members[0].target_scales).loss()
+        score(&prepared.truth, &rows, &answers, &stds).loss()
     };
     let before = loss(&features);
     let entries = inputs.iter().enumerate().map(|(index, input)| {

@@ -3,7 +3,7 @@
 use super::TrainError;
 use super::check::{MAX_LEVELS, MIN_ROWS};
 use super::part::Part;
-use super::spec::{Spec, SplitMethod};
+use super::spec::{Spec, SplitMethod, TargetScale};
 use super::truth::{TruthColumns, truth_columns};
 use crate::dataset::{
     ColumnKind, Description, MISSING_CODE, MISSING_DATE, NumberFormat, Table, Values, Warning,
@@ -67,6 +67,7 @@ pub fn prepare<'a>(
         return Err(data_error("too-few-rows", message));
     }
     truth.check(&usable, spec, &mut warnings)?;
+    truth.check_scale(&usable, spec)?;
     Ok(Prepared { table, description, spec, usable, truth, warnings })
 }
 
@@ -212,14 +213,32 @@ impl Prepared<'_> {
     pub fn member(&self, inputs: &[Input], all: &[usize], rows: &[usize]) -> Result<Member, TrainError> {
         let encoder = Encoder::fit(self.table, inputs, all, rows)
             .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
-        Ok(Member { encoder, target_scales: self.truth.scales(rows), weight: 1.0 })
+        let logarithmic = self.truth.logarithmic(all, self.spec.target_scale);
+        let target_scales = self.truth.scales(rows, &logarithmic);
+        Ok(Member { encoder, target_scales, logarithmic, weight: 1.0 })
+    }
+
+    /// What is to be told where logarithms are learned that nobody asked for.
+    pub fn logarithms(&self, member: &Member) -> Vec<Warning> {
+        let chosen =
+            self.spec.targets.iter().enumerate().filter(|(target, _)| member.is_logarithmic(*target));
+        let chosen = chosen.filter(|_| self.spec.target_scale == TargetScale::Auto);
+        chosen
+            .map(|(_, name)| {
+                let message = format!(
+                    "\"{name}\" is positive and its largest values are more than a hundred times the median, so the \
+                     networks learn its logarithm; \"target_scale\": \"linear\" makes them learn it as it is"
+                );
+                Warning { code: "logarithmic-target".to_owned(), column: Some(name.clone()), message }
+            })
+            .collect()
     }
 
     /// `rows` as a network of `member` sees them.
     pub fn part(&self, inputs: &[Input], member: &Member, rows: &[usize]) -> Part {
         Part {
             features: member.encoder.encode(self.table, inputs, rows),
-            truth: self.truth.in_network_terms(rows, &member.target_scales),
+            truth: self.truth.in_network_terms(rows, member),
         }
     }
 

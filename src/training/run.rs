@@ -54,6 +54,9 @@ pub(super) fn run(
         .iter()
         .map(|fold| prepared.member(&inputs, &all, &fold.training))
         .collect::<Result<_, _>>()?;
+    let logarithms = prepared.logarithms(&members[0]);
+    logarithms.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+    warnings.extend(logarithms);
     let shape = shape(spec, &members[0].encoder, prepared.truth.width());
     observe(Event::Message(format!(
         "{} rows to fit, {} to choose the epoch, {} to test; {} inputs become {} features; {} weights",
@@ -162,7 +165,7 @@ impl Session<'_> {
                     .collect()
             })
             .collect();
-        let stds = &self.members[0].target_scales;
+        let stds = &self.stds(split);
         let weights = blend::weights(&self.prepared.truth, &held_out, &of_variants, spec.task, stds);
         if weights.len() > 1 {
             observe(Event::Message(format!("the variants have the weights {weights:?}")));
@@ -247,6 +250,11 @@ impl Session<'_> {
         Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
     }
 
+    /// The scale of each numeric target, in its unit, by which errors in several targets are compared.
+    fn stds(&self, split: &Split) -> Vec<(f64, f64)> {
+        self.prepared.truth.scales(&split.folds[0].training, &[])
+    }
+
     fn domain(&self, split: &Split) -> Domain {
         let mut rows = shuffled(fitting_rows(split), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
         rows.truncate(pairs::MAX_ROWS);
@@ -309,7 +317,7 @@ impl Session<'_> {
                 break; // One training part is enough to judge by.
             }
         }
-        let stds = &self.members[0].target_scales;
+        let stds = &self.stds(split);
         let scored = names.into_iter().zip(&all);
         Ok(scored
             .map(|(name, answers)| (name, card::score(&self.prepared.truth, judged, answers, stds)))
@@ -328,7 +336,7 @@ fn manifest_with_no_residuals(manifest: &Manifest, n_targets: usize) -> Manifest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Table;
+    use crate::dataset::{Table, Values};
     use crate::model::{Backend, Cell, PredictOptions, TargetPrediction};
     use crate::training::test_data::{describe, number, waves};
     use crate::training::{Limits, StopReason, TrainRequest, check, train};
@@ -434,6 +442,54 @@ mod tests {
         let stopped = stopped_after(&table, &spec, 30, None); // in the second variant
         let resumed = train(&data, &spec, &COMPUTE, Some(&stopped), &mut |_| {}, &Stop::new()).unwrap();
         assert_eq!(resumed.bytes, whole.bytes);
+    }
+
+    /// Waves whose `y` goes over six orders of magnitude, and its rows.
+    fn heavy_tail() -> Table {
+        let mut table = waves();
+        let column = table.columns.iter_mut().find(|column| column.name == "y").unwrap();
+        let Values::Number(values) = &mut column.values else { panic!() };
+        values.iter_mut().for_each(|y| *y = (4.0 * *y).exp());
+        table
+    }
+
+    #[test]
+    fn targets_over_many_orders_of_magnitude_are_learned_by_their_logarithms() {
+        let table = heavy_tail();
+        let mape = |scale: &str| {
+            let mut request = small("y");
+            request["target_scale"] = json!(scale);
+            let trained = run_on(&table, request, &COMPUTE).unwrap();
+            let told = trained.warnings.iter().any(|warning| warning.code == "logarithmic-target");
+            (trained.metrics["mape"].as_f64().unwrap(), told, trained.model)
+        };
+        let (auto, told, model) = mape("auto");
+        let (linear, not_told, _) = mape("linear");
+        assert!(auto < 60.0 && linear > 4.0 * auto, "{auto} {linear}");
+        assert!(told && !not_told);
+        assert!(!mape("log").1, "what was asked for is no news");
+        // The sensitivity is the slope of the answers.
+        let row =
+            |a: f64| [Cell::Number(a), Cell::Number(1.0), Cell::Text("on".into()), Cell::Text("mid".into())];
+        let options = PredictOptions { explain: true, ..PredictOptions::default() };
+        let value = |a: f64| {
+            let answer = model.predict(&row(a), 1, &options).unwrap();
+            let TargetPrediction::Number { values, .. } = &answer.targets[0] else { panic!() };
+            (values[0], answer.sensitivities.unwrap()[0])
+        };
+        let slope = (value(0.101).0 - value(0.099).0) / 0.002;
+        assert!((value(0.1).1 / slope - 1.0).abs() < 0.02, "{} {slope}", value(0.1).1);
+    }
+
+    #[test]
+    fn a_logarithm_that_does_not_exist_is_refused_with_the_value() {
+        let mut request = small("z");
+        request["exclude"] = json!(["y"]);
+        request["target_scale"] = json!("log");
+        let error = run_on(&waves(), request, &COMPUTE).unwrap_err();
+        let TrainError::Data { slug, message } = error else { panic!("{error:?}") };
+        assert_eq!(slug, "invalid-parameter");
+        assert!(message.contains("\"z\"") && message.contains("such as -"), "{message}");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct TrainRequest {
     pub early_stopping: Option<EarlyStoppingRequest>,
     /// How the rows are divided.
     pub validation: Option<ValidationRequest>,
+    /// `auto`, `linear` or `log`: whether the networks learn the targets or their logarithms.
+    pub target_scale: Option<String>,
     /// Seed of every random choice.
     pub seed: Option<u64>,
     /// Seconds of training after which the best network so far is taken.
@@ -118,6 +120,9 @@ pub struct Spec {
     pub early_stopping: Option<EarlyStopping>,
     /// How the rows are divided.
     pub validation: Validation,
+    /// Whether the networks learn the targets or their logarithms.
+    #[serde(default)]
+    pub target_scale: TargetScale,
     /// Seed of every random choice.
     pub seed: u64,
     /// Seconds after which the best network so far is taken.
@@ -162,6 +167,19 @@ impl Architecture {
     pub fn is_realmlp(self) -> bool {
         self != Self::Mlp
     }
+}
+
+/// What the networks learn of a numeric target. Answers are in the target's unit in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetScale {
+    /// The logarithm of targets whose few largest values would drown all others, else the target.
+    #[default]
+    Auto,
+    /// The target.
+    Linear,
+    /// Its logarithm: errors count relative to the value.
+    Log,
 }
 
 /// How gradients become steps.

@@ -3,9 +3,9 @@
 use super::TrainError;
 use super::part::OwnedTruth;
 use super::prepare::data_error;
-use super::spec::Spec;
+use super::spec::{Spec, TargetScale};
 use crate::dataset::{MISSING_CODE, Table, Values, Warning};
-use crate::model::manifest::Task;
+use crate::model::manifest::{Member, Task};
 use std::collections::HashMap;
 
 /// The values to predict, one per row of the table.
@@ -94,7 +94,7 @@ impl TruthColumns {
                         let message = format!("\"{name}\" has the same value in every usable row");
                         return Err(data_error("constant-target", message));
                     }
-                    let (mean, std) = mean_and_std(column, usable);
+                    let (mean, std) = mean_and_std(usable.iter().map(|row| column[*row]));
                     if !mean.is_finite() || !std.is_finite() || std < f64::MIN_POSITIVE {
                         let message = format!(
                             "\"{name}\" holds values too large or too small to be scaled; change its unit"
@@ -134,29 +134,60 @@ impl TruthColumns {
         Ok(())
     }
 
-    /// Mean and standard deviation of each numeric target over `rows`; a constant one has 1.
-    pub(super) fn scales(&self, rows: &[usize]) -> Vec<(f64, f64)> {
-        match self {
-            Self::Classes { .. } => Vec::new(),
-            Self::Numbers(columns) => columns
-                .iter()
-                .map(|column| {
-                    let (mean, std) = mean_and_std(column, rows);
-                    (mean, if std > 0.0 { std } else { 1.0 })
-                })
-                .collect(),
+    /// Whether the logarithms that were asked for exist.
+    pub(super) fn check_scale(&self, usable: &[usize], spec: &Spec) -> Result<(), TrainError> {
+        let Self::Numbers(columns) = self else { return Ok(()) };
+        for (column, name) in columns.iter().zip(&spec.targets) {
+            let without = usable.iter().map(|row| column[*row]).find(|value| *value <= 0.0);
+            if let Some(value) = without.filter(|_| spec.target_scale == TargetScale::Log) {
+                let message = format!(
+                    "\"{name}\" has values without a logarithm, such as {value}; leave \"target_scale\" out, or \
+                     leave out those rows"
+                );
+                return Err(data_error("invalid-parameter", message));
+            }
         }
+        Ok(())
+    }
+
+    /// Mean and standard deviation of each numeric target over `rows`, or of its logarithm where
+    /// `logarithmic` says so; a constant one has 1.
+    pub(super) fn scales(&self, rows: &[usize], logarithmic: &[bool]) -> Vec<(f64, f64)> {
+        let Self::Numbers(columns) = self else { return Vec::new() };
+        let scale = |(target, column): (usize, &Vec<f64>)| {
+            let is_log = logarithmic.get(target) == Some(&true);
+            let (mean, std) = mean_and_std(rows.iter().map(|row| learned(column[*row], is_log)));
+            (mean, if std > 0.0 { std } else { 1.0 })
+        };
+        columns.iter().enumerate().map(scale).collect()
+    }
+
+    /// Per numeric target, whether its logarithm is learned; empty if none is. `rows` are those that
+    /// anything may be learned from.
+    pub(super) fn logarithmic(&self, rows: &[usize], scale: TargetScale) -> Vec<bool> {
+        let Self::Numbers(columns) = self else { return Vec::new() };
+        let each: Vec<bool> = columns
+            .iter()
+            .map(|column| match scale {
+                TargetScale::Auto => few_drown_the_others(rows.iter().map(|row| column[*row]).collect()),
+                TargetScale::Linear => false,
+                TargetScale::Log => true,
+            })
+            .collect();
+        if each.contains(&true) { each } else { Vec::new() }
     }
 
     /// The truth of `rows` in a network's terms.
-    pub(super) fn in_network_terms(&self, rows: &[usize], scales: &[(f64, f64)]) -> OwnedTruth {
+    pub(super) fn in_network_terms(&self, rows: &[usize], member: &Member) -> OwnedTruth {
         match self {
             Self::Classes { codes, .. } => OwnedTruth::Classes(rows.iter().map(|row| codes[*row]).collect()),
             Self::Numbers(columns) => OwnedTruth::Numbers(
                 rows.iter()
                     .flat_map(|row| {
-                        let scaled = columns.iter().zip(scales);
-                        scaled.map(|(column, (mean, std))| ((column[*row] - mean) / std) as f32)
+                        let scaled = columns.iter().zip(&member.target_scales).enumerate();
+                        scaled.map(|(target, (column, (mean, std)))| {
+                            ((learned(column[*row], member.is_logarithmic(target)) - mean) / std) as f32
+                        })
                     })
                     .collect(),
             ),
@@ -164,14 +195,29 @@ impl TruthColumns {
     }
 }
 
-/// Mean and standard deviation (of the population) over `rows`, without overflow for large values.
-fn mean_and_std(column: &[f64], rows: &[usize]) -> (f64, f64) {
-    let n = rows.len() as f64;
-    let mean = rows.iter().map(|row| column[*row] / n).sum::<f64>();
-    let largest = rows.iter().map(|row| (column[*row] - mean).abs()).fold(0.0, f64::max);
+/// What a network learns of a value.
+fn learned(value: f64, is_logarithmic: bool) -> f64 {
+    if is_logarithmic { value.ln() } else { value }
+}
+
+/// How many times the median the largest of positive values is, for their logarithm to be learned. In
+/// units of their standard deviation all but a few of such values are alike, and nothing is learned of them.
+const DROWNING: f64 = 100.0;
+
+fn few_drown_the_others(mut values: Vec<f64>) -> bool {
+    values.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (values.first(), values.last()) else { return false };
+    *least > 0.0 && *most > DROWNING * values[values.len() / 2]
+}
+
+/// Mean and standard deviation (of the population), without overflow for large values.
+fn mean_and_std(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.clone().map(|value| value / n).sum::<f64>();
+    let largest = values.clone().map(|value| (value - mean).abs()).fold(0.0, f64::max);
     if largest == 0.0 {
         return (mean, 0.0);
     }
-    let variance = rows.iter().map(|row| ((column[*row] - mean) / largest).powi(2)).sum::<f64>() / n;
+    let variance = values.map(|value| ((value - mean) / largest).powi(2)).sum::<f64>() / n;
     (mean, largest * variance.sqrt())
 }

@@ -82,6 +82,7 @@ const NO_MESSAGES: [&str; 31] = [
     "fast, balanced, best",
     "relu, leaky_relu, elu, selu, silu, mish, gelu, tanh, sigmoid",
     "adam, adamw, rmsprop, sgd",
+    "auto, linear, log",
     "random, stratified, group, time",
     // Looked for in the texts of libraries, or only seen by the log.
     " at line ",

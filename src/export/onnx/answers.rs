@@ -95,6 +95,12 @@ fn combine(graph: &mut Graph, parts: &Parts) -> Value {
         let std = graph.doubles(&[n, 1, n_outputs], scales().map(|scale| scale.1).collect());
         let spread = graph.op("Mul", &[&each, &std]);
         each = graph.op("Add", &[&spread, &mean]);
+        let logarithmic: Vec<bool> = (0..n_outputs).map(|target| members[0].is_logarithmic(target)).collect();
+        if logarithmic.contains(&true) {
+            let logarithmic = graph.bools(&[1, 1, n_outputs], logarithmic);
+            let values = graph.op("Exp", &[&each]);
+            each = graph.op("Where", &[&logarithmic, &values, &each]);
+        }
     } else if n > 1 {
         each = softmax(graph, &each, 2);
     }

@@ -118,6 +118,8 @@ class Model(nn.Module):
             if member["target_scales"]:
                 mean, std = torch.tensor(member["target_scales"], dtype=torch.float64).T
                 y = y * std + mean
+                if any(member.get("logarithmic", [])):
+                    y = torch.where(torch.tensor(member["logarithmic"]), y.exp(), y)
             each.append(y)
         if len(each) == 1:
             return each[0]

@@ -5,7 +5,7 @@ use crate::dataset::{ColumnProfile, Description};
 use crate::model::manifest::Task;
 use crate::training::recipe::Defaults;
 use crate::training::spec::{
-    Architecture, EarlyStopping, Optimizer, Preset, SettingError, Spec, SpecError, TrainRequest,
+    Architecture, EarlyStopping, Optimizer, Preset, SettingError, Spec, SpecError, TargetScale, TrainRequest,
 };
 use serde::de::DeserializeOwned;
 
@@ -155,6 +155,7 @@ impl Settings {
             ),
             early_stopping,
             validation,
+            target_scale: self.target_scale(request, task),
             seed: request.seed.unwrap_or(42),
             time_limit_s,
             confidence: self.real("/confidence", request.confidence, 0.9, 0.5, 0.999),
@@ -162,6 +163,14 @@ impl Settings {
             model_name,
             tags: request.tags.clone().unwrap_or_default(),
         }
+    }
+
+    fn target_scale(&mut self, request: &TrainRequest, task: Task) -> TargetScale {
+        let wanted = request.target_scale.as_deref();
+        if wanted.is_some() && task == Task::Classification {
+            self.refuse("/target_scale", "classes have no scale; leave it out".to_owned());
+        }
+        self.choice("/target_scale", wanted, TargetScale::Auto, "auto, linear, log")
     }
 
     fn hidden_layers(&mut self, request: &TrainRequest, defaults: &Defaults) -> Vec<usize> {

@@ -185,6 +185,7 @@ async fn onnxruntime_answers_as_predict_does() {
     let mut trainings = vec![
         ("penguins.csv", sample("penguins.csv"), json!({"target": "species"})),
         ("perfil_ensaio.csv", sample("perfil_ensaio.csv"), json!({"targets": ["Cl", "Cd"]})),
+        ("perfil_ensaio.csv", sample("perfil_ensaio.csv"), json!({"target": "Cd", "target_scale": "log"})),
         ("waves.csv", waves(60).into_bytes(), json!({"target": "y", "preset": "fast"})),
         ("sentinels.csv", sentinels(60).into_bytes(), json!({"target": "y", "preset": "fast"})),
         (

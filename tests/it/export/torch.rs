@@ -58,6 +58,7 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
     let trainings = [
         ("penguins.csv", sample("penguins.csv"), json!({"target": "species"})),
         ("perfil_ensaio.csv", sample("perfil_ensaio.csv"), json!({"targets": ["Cl", "Cd"]})),
+        ("perfil_ensaio.csv", sample("perfil_ensaio.csv"), json!({"target": "Cd", "target_scale": "log"})),
         (
             "mixed.csv",
             mixed(400).into_bytes(),
