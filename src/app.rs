@@ -3,7 +3,10 @@
 use crate::{
     clock::Clock,
     config::Settings,
-    jobs::Live,
+    dataset::ReadOptions,
+    id::PredictionId,
+    ingest::{self, IngestError, IngestRequest, IngestSettings, Ingested},
+    jobs::{Changes, Live},
     prediction::ModelCache,
     storage::{Blobs, Db},
 };
@@ -17,6 +20,7 @@ use std::{
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Shared state; clones are handles to the same.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ struct Inner {
     blobs: Blobs,
     models: ModelCache,
     live: Live,
+    live_files: Live<PredictionId>,
+    model_changes: Changes,
     readers: Semaphore,
     request_permits: Semaphore,
     active_requests: AtomicUsize,
@@ -77,6 +83,8 @@ impl App {
             blobs,
             models,
             live: Live::default(),
+            live_files: Live::default(),
+            model_changes: Changes::default(),
             active_requests: AtomicUsize::new(0),
             request_ended: Notify::new(),
             shutdown: CancellationToken::new(),
@@ -120,9 +128,44 @@ impl App {
         &self.0.live
     }
 
+    /// Who follows which file that is answered in the background.
+    pub fn live_files(&self) -> &Live<PredictionId> {
+        &self.0.live_files
+    }
+
+    /// To be told before models or their names are changed.
+    pub fn model_changes(&self) -> &Changes {
+        &self.0.model_changes
+    }
+
     /// One permit per file that may be read at the same time.
     pub fn readers(&self) -> &Semaphore {
         &self.0.readers
+    }
+
+    /// Reads a spreadsheet in a child process, when it is its turn.
+    pub async fn read_file(
+        &self,
+        file: &Path,
+        filename: &str,
+        options: &ReadOptions,
+    ) -> Result<Ingested, IngestError> {
+        let _permit = self.0.readers.acquire().await.expect("the semaphore is never closed");
+        ingest::ingest(IngestRequest { file, filename, options }, &self.ingest_settings()?).await
+    }
+
+    fn ingest_settings(&self) -> std::io::Result<IngestSettings> {
+        let reading = &self.0.settings.reading;
+        let mut settings = IngestSettings::new(self.temp_dir())?;
+        settings.memory_bytes = reading.read_memory.bytes();
+        settings.cpu_s = reading.read_cpu_s.duration().as_secs().max(1);
+        settings.wall = reading.read_wall_s.duration();
+        settings.limits.max_rows = reading.max_rows;
+        settings.limits.max_columns = reading.max_columns;
+        settings.limits.max_cells = reading.max_cells;
+        settings.limits.max_cell_chars = usize::try_from(reading.max_cell_chars).unwrap_or(usize::MAX);
+        settings.limits.max_inflated_bytes = reading.max_inflated.bytes();
+        Ok(settings)
     }
 
     /// One permit per request that may be worked on at the same time.
@@ -195,6 +238,32 @@ impl Drop for ActiveRequest {
     }
 }
 
+/// A file in the temporary folder that removes itself.
+#[derive(Debug)]
+pub struct TempFile(PathBuf);
+
+impl TempFile {
+    /// A new name in `folder`, with nothing under it yet.
+    pub fn new(folder: &Path, ending: &str) -> Self {
+        Self(folder.join(format!("{}.{ending}", Uuid::now_v7())))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(%error, "a temporary file stays behind; the next start removes it"),
+        }
+    }
+}
+
 /// Bytes that an ordinary user may still write to the disk of `folder`.
 fn free_bytes(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
@@ -209,5 +278,15 @@ mod tests {
     fn free_space_is_known_where_there_is_a_folder() {
         assert!(free_bytes(Path::new(".")).is_some_and(|free| free > 0));
         assert_eq!(free_bytes(Path::new("/no/such/folder")), None);
+    }
+
+    #[test]
+    fn a_temporary_file_goes_with_its_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TempFile::new(folder.path(), "upload");
+        std::fs::write(file.path(), "x").unwrap();
+        let path = file.path().to_owned();
+        drop(file);
+        assert!(!path.exists());
     }
 }

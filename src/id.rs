@@ -52,3 +52,7 @@ id!(
     /// Names one trained model.
     ModelId
 );
+id!(
+    /// Names one file that is answered in the background: the file, its progress and its result.
+    PredictionId
+);

@@ -31,5 +31,6 @@ pub mod jobs;
 // Answers.
 pub mod prediction;
 pub mod app;
+pub mod batch;
 pub mod http;
 pub mod cli;

@@ -10,6 +10,7 @@
 use super::backend;
 use crate::{
     app::App,
+    batch,
     clock::Clock,
     config::{Settings, StorageKind},
     http,
@@ -51,7 +52,8 @@ pub(super) fn work(mut settings: Settings) -> anyhow::Result<ExitCode> {
         stop_on_signal(stop.clone())?;
         let blobs = open_blobs(&settings)?;
         let db = open_db(&settings, settings.storage.db_wait_s.duration()).await?;
-        let jobs = job_parts(&settings, db.clone(), blobs, jobs::Live::default());
+        let (live, changes) = (jobs::Live::default(), jobs::Changes::default());
+        let jobs = job_parts(&settings, db.clone(), blobs, live, changes);
         tracing::info!(workers = settings.training.workers, "waiting for trainings");
         jobs::worker::run(jobs, jobs::train::trainer(compute(&settings)), stop).await;
         db.close().await;
@@ -158,11 +160,15 @@ fn use_db(app: &App, tasks: &TaskTracker, db: Db) {
     tracing::info!(engine = db.engine(), "the database is open: ready");
     app.set_db(db.clone());
     let settings = app.settings();
-    let jobs = job_parts(settings, db, app.blobs().clone(), app.live().clone());
+    let (live, changes) = (app.live().clone(), app.model_changes().clone());
+    let jobs = job_parts(settings, db, app.blobs().clone(), live, changes);
     let stop = app.shutdown().clone();
     tasks.spawn(jobs::sweep::run(jobs.clone(), stop.clone()));
     if settings.training.workers > 0 {
         tasks.spawn(jobs::worker::run(jobs, jobs::train::trainer(compute(settings)), stop.clone()));
+    }
+    for _ in 0..app.settings().prediction.file_workers {
+        tasks.spawn(batch::worker::run(app.clone(), stop.clone()));
     }
     tasks.spawn(measure(app.clone(), stop));
 }
@@ -239,18 +245,19 @@ fn open_blobs(settings: &Settings) -> anyhow::Result<Blobs> {
     Ok(Blobs::open(&blobs)?)
 }
 
-fn job_parts(settings: &Settings, db: Db, blobs: Blobs, live: jobs::Live) -> Jobs {
-    let training = &settings.training;
+fn job_parts(settings: &Settings, db: Db, blobs: Blobs, live: jobs::Live, changes: jobs::Changes) -> Jobs {
+    let (training, prediction) = (&settings.training, &settings.prediction);
     let settings = JobSettings {
         workers: training.workers,
         lease: training.lease_s.duration(),
         heartbeat: training.heartbeat_s.duration(),
         max_crashes: training.max_attempts,
         save_retry_for: training.save_retry_s.duration(),
+        keep_predictions: prediction.file_keep_s.duration(),
         temp_dir: Some(settings.storage.data_dir.join("tmp")),
         ..JobSettings::default()
     };
-    Jobs { db, blobs, clock: Clock::System, live, settings }
+    Jobs { db, blobs, clock: Clock::System, live, changes, settings }
 }
 
 /// The processors are shared out between the trainings that run at once.

@@ -209,9 +209,21 @@ pub enum Backend {
 /// Answering predictions.
 #[derive(Debug, Clone, Args)]
 pub struct Prediction {
-    /// Most rows in one request.
+    /// Most rows in one request; a file with more is answered in the background.
     #[arg(long, env = "TAQICFD_MAX_BATCH_ROWS", default_value_t = 100_000, value_name = "N")]
     pub max_batch_rows: usize,
+    /// Files that this process answers in the background at once; 0 leaves them to other processes.
+    #[arg(long, env = "TAQICFD_FILE_WORKERS", default_value_t = 1, value_name = "N")]
+    pub file_workers: usize,
+    /// Most files kept for that, waiting or answered; further ones get 429.
+    #[arg(long, env = "TAQICFD_FILE_LIMIT", default_value_t = 100, value_name = "N")]
+    pub file_limit: u64,
+    /// Most disk space that these files and their answers take; further ones get 507.
+    #[arg(long, env = "TAQICFD_FILE_DISK", default_value_t = Size(10 << 30), value_name = "SIZE")]
+    pub file_disk: Size,
+    /// How long an answered file is kept for its download.
+    #[arg(long, env = "TAQICFD_FILE_KEEP_S", default_value_t = Seconds(86_400.0), value_name = "SECONDS")]
+    pub file_keep_s: Seconds,
     /// The model that answers `/invocations`: `NAME`, `NAME/VERSION` or `NAME@ALIAS`; the only name that exists if absent.
     #[arg(long, env = "TAQICFD_SERVED_MODEL", value_name = "MODEL")]
     pub served_model: Option<String>,

@@ -44,6 +44,7 @@ pub async fn set_alias(
         return Err(Problem::invalid("/alias", message));
     }
     let id: ModelId = parse_id(&model_id, Slug::ModelNotFound)?;
+    let _changing = app.model_changes().begin();
     let model =
         models::set_alias(db, id, &alias, app.clock().now()).await?.ok_or_else(|| not_found(&model_id))?;
     let details = json!({"alias": alias, "version": model.version});
@@ -64,6 +65,7 @@ pub async fn remove_alias(
 ) -> Result<StatusCode, Problem> {
     let db = app.db()?;
     let id: ModelId = parse_id(&model_id, Slug::ModelNotFound)?;
+    let _changing = app.model_changes().begin();
     if models::remove_alias(db, id, &alias).await? {
         events::append(&app, db, &request_id, "remove_alias", "model", id, json!({"alias": alias})).await;
     }

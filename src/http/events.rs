@@ -53,10 +53,10 @@ pub async fn append(
 pub struct EventQuery {
     /// By this actor.
     actor: Option<String>,
-    /// With this action: `upload`, `train`, `cancel`, `download`, `update`, `set_alias`,
+    /// With this action: `upload`, `train`, `predict`, `cancel`, `download`, `update`, `set_alias`,
     /// `remove_alias`, `delete`.
     action: Option<String>,
-    /// On this kind of object: `dataset`, `training`, `model`.
+    /// On this kind of object: `dataset`, `training`, `model`, `prediction`.
     object_kind: Option<String>,
     /// On this object.
     object_id: Option<String>,

@@ -199,14 +199,19 @@ fn weight(headers: &HeaderMap, offered: &str) -> f32 {
     best.1
 }
 
-/// The seconds of `Prefer: wait=N` (RFC 7240).
-pub fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
+/// What `Prefer` asks for (RFC 7240).
+pub fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .find_map(|preference| preference.trim().strip_prefix("wait=").and_then(|n| n.trim().parse().ok()))
+        .map(str::trim)
+}
+
+/// The seconds of `Prefer: wait=N`.
+pub fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
+    preferences(headers).find_map(|preference| preference.strip_prefix("wait=")?.trim().parse().ok())
 }
 
 /// An answer with a status and a few headers.

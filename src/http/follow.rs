@@ -30,7 +30,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 const PER_LOOK: u32 = 500;
@@ -66,16 +66,22 @@ pub async fn follow_training(
         listener,
         sequence: last.unwrap_or(0),
         shown: None,
-        waiting: VecDeque::from([Event::default().retry(RECONNECT).comment("follows a training")]),
+        waiting: VecDeque::new(),
         ended: false,
     };
-    let mut response =
-        Sse::new(events(following)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    Ok(stream_of(events(following)))
+}
+
+/// The answer that is this stream of events.
+pub fn stream_of(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let first = Event::default().retry(RECONNECT).comment("follows a job");
+    let events = futures::stream::once(async { Ok(first) }).chain(events);
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     let answer = response.headers_mut();
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that buffer would hold the events back.
     answer.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// One event, as a client reads it.

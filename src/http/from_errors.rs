@@ -40,6 +40,20 @@ impl From<StorageError> for Problem {
             StorageError::QueueFull { limit } => {
                 Self::new(Slug::QueueFull, format!("{limit} trainings are waiting already"))
             }
+            StorageError::TooManyFiles { limit } => Self::new(
+                Slug::QueueFull,
+                format!(
+                    "{limit} files are kept already for answers in the background; delete some of \
+                     GET /predictions, or wait until they expire"
+                ),
+            ),
+            StorageError::FilesTooLarge { limit_bytes } => Self::new(
+                Slug::InsufficientStorage,
+                format!(
+                    "files for answers in the background may take {limit_bytes} bytes together; delete some of \
+                     GET /predictions, or wait until they expire"
+                ),
+            ),
             StorageError::NameInUse { name } => Self::new(
                 Slug::NameInUse,
                 format!("a model is called \"{name}\" already; choose another name"),

@@ -117,6 +117,7 @@ async fn store(
     let model = new_model(app, &manifest, received, model_name);
     let key = BlobKey::Model(model.model_id);
     app.blobs().put_file(&key, received.file.path()).await?;
+    let _changing = app.model_changes().begin();
     let record = match models::import(db, &model, app.clock().now()).await {
         Ok(record) => record,
         Err(error) => {

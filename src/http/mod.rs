@@ -28,6 +28,7 @@ pub mod observe;
 pub mod openapi;
 pub mod page;
 pub mod predict;
+pub mod predictions;
 pub mod protocols;
 pub mod read_options;
 pub mod receive;
@@ -69,6 +70,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(upload::routes())
         .merge(train::routes())
         .merge(predict::routes())
+        .merge(predictions::routes())
         .merge(models::routes())
         .merge(model_file::routes())
         .merge(aliases::routes())

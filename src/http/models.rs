@@ -284,6 +284,7 @@ pub async fn update_model(
         tags: change.tags,
         description: change.description,
     };
+    let _changing = app.model_changes().begin();
     let changed = models::patch(db, record.model_id, &patch).await?.ok_or_else(|| not_found(&model_id))?;
     app.models().forget(changed.model_id);
     events::append(&app, db, &request_id, "update", "model", changed.model_id, Value::Null).await;
@@ -305,6 +306,7 @@ pub async fn delete_model(
 ) -> Result<StatusCode, Problem> {
     let db = app.db()?;
     let model_id: ModelId = parse_id(&model_id, Slug::ModelNotFound)?;
+    let _changing = app.model_changes().begin();
     if models::delete(db, model_id).await?.is_some() {
         app.models().forget(model_id);
         if let Err(error) = app.blobs().delete(&BlobKey::Model(model_id)).await {

@@ -45,7 +45,7 @@ enum Treatment {
     Health,
     /// Bounded by the time limit for handlers.
     Ordinary,
-    /// May be asked to wait for a training.
+    /// May be asked to wait for a job.
     Waiting,
     /// Has limits of its own: on the rate of the body and on the time of reading it.
     Upload,
@@ -58,7 +58,7 @@ fn treatment(path: Option<&str>, headers: &HeaderMap) -> Treatment {
             "/healthz" | "/readyz" | "/metrics" | "/version" | "/ping" | "/health" | "/v2/health/live"
             | "/v2/health/ready",
         ) => Treatment::Health,
-        Some("/train" | "/trainings/{training_id}") => Treatment::Waiting,
+        Some("/train" | "/trainings/{training_id}" | "/predictions/{prediction_id}") => Treatment::Waiting,
         Some("/upload" | "/datasets/{dataset_id}/reread" | "/models/import") => Treatment::Upload,
         _ => Treatment::Ordinary,
     }
@@ -102,7 +102,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
 /// All routes but pages, files, figures and the event stream, which look at `Accept` themselves.
 fn answers_json(path: Option<&str>) -> bool {
     path.is_some_and(|path| {
-        let other = path.ends_with("/file") || path.ends_with("/{training_id}/events");
+        let other = path.ends_with("/file") || path.ends_with("_id}/events");
         !other
             && !["/", "/metrics", "/version", "/predict", "/ping", "/health", "/model/{model_id}"]
                 .contains(&path)

@@ -5,7 +5,7 @@ use super::{
     error::{Problem, Slug},
     multipart::Multipart,
 };
-use crate::app::App;
+use crate::app::{App, TempFile};
 use axum::{
     body::Body,
     http::{HeaderMap, header},
@@ -15,9 +15,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::File,
     io::{self, Write},
-    path::{Path, PathBuf},
 };
-use uuid::Uuid;
 
 /// Longest option in a form.
 const MAX_OPTION_BYTES: usize = 64 << 10;
@@ -35,32 +33,6 @@ pub struct Received {
     pub size_bytes: u64,
     /// The name that the client gave it; empty if none.
     pub filename: String,
-}
-
-/// A file in the temporary folder that removes itself.
-#[derive(Debug)]
-pub struct TempFile(PathBuf);
-
-impl TempFile {
-    /// A new name in `folder`, with nothing under it yet.
-    pub fn new(folder: &Path, ending: &str) -> Self {
-        Self(folder.join(format!("{}.{ending}", Uuid::now_v7())))
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        match std::fs::remove_file(&self.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(%error, "a temporary file stays behind; the next start removes it"),
-        }
-    }
 }
 
 /// Takes an option of a form, by name.
@@ -245,15 +217,5 @@ mod tests {
         check("..", "upload");
         check("", "upload");
         assert_eq!(clean_filename(&"é".repeat(4000)).len(), 254);
-    }
-
-    #[test]
-    fn a_temporary_file_goes_with_its_value() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = TempFile::new(folder.path(), "upload");
-        std::fs::write(file.path(), "x").unwrap();
-        let path = file.path().to_owned();
-        drop(file);
-        assert!(!path.exists());
     }
 }

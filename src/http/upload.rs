@@ -7,13 +7,13 @@ use super::{
     idempotency::{self, Done},
     observe::RequestId,
     read_options::UploadOptions,
-    receive::{self, Received, TempFile},
+    receive::{self, Received},
 };
 use crate::{
-    app::App,
+    app::{App, TempFile},
     dataset::ReadOptions,
     id::DatasetId,
-    ingest::{self, IngestRequest, IngestSettings, Ingested},
+    ingest::Ingested,
     storage::{BlobKey, DatasetRecord, Db, datasets},
     telemetry,
 };
@@ -197,7 +197,7 @@ pub async fn read_and_insert(
     sha256: &str,
     size_bytes: u64,
 ) -> Result<DatasetRecord, Problem> {
-    let Ingested { description, parquet_path, .. } = &read_file(app, file, filename, options).await?;
+    let Ingested { description, parquet_path, .. } = &app.read_file(file, filename, options).await?;
     let dataset_id = DatasetId::new();
     let stored = async {
         app.blobs().put_file(&BlobKey::Original(dataset_id), file).await?;
@@ -226,31 +226,6 @@ pub async fn read_and_insert(
             Err(problem)
         }
     }
-}
-
-/// Reads a file in a child process, when it is its turn.
-pub async fn read_file(
-    app: &App,
-    file: &Path,
-    filename: &str,
-    options: &ReadOptions,
-) -> Result<Ingested, Problem> {
-    let _permit = app.readers().acquire().await.expect("the semaphore is never closed");
-    Ok(ingest::ingest(IngestRequest { file, filename, options }, &ingest_settings(app)?).await?)
-}
-
-fn ingest_settings(app: &App) -> Result<IngestSettings, Problem> {
-    let reading = &app.settings().reading;
-    let mut settings = IngestSettings::new(app.temp_dir()).map_err(Problem::internal)?;
-    settings.memory_bytes = reading.read_memory.bytes();
-    settings.cpu_s = reading.read_cpu_s.duration().as_secs().max(1);
-    settings.wall = reading.read_wall_s.duration();
-    settings.limits.max_rows = reading.max_rows;
-    settings.limits.max_columns = reading.max_columns;
-    settings.limits.max_cells = reading.max_cells;
-    settings.limits.max_cell_chars = usize::try_from(reading.max_cell_chars).unwrap_or(usize::MAX);
-    settings.limits.max_inflated_bytes = reading.max_inflated.bytes();
-    Ok(settings)
 }
 
 /// Copies a stored file back for another reading.

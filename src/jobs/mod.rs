@@ -18,7 +18,9 @@
 //! - [`train`] is the training that workers run; tests put another one in its place.
 //! - [`sweep`] removes what crashes have left behind.
 //! - [`live`] wakes whoever follows a training in this process.
+//! - [`Changes`] counts what has happened to the models in this process.
 
+mod changes;
 pub mod live;
 mod mailbox;
 mod record;
@@ -28,7 +30,9 @@ pub mod sweep;
 pub mod train;
 pub mod worker;
 
-pub use live::{Listener, Live};
+pub use changes::{Changes, Changing};
+pub use live::{Listener, Live, Running};
+pub use save::retry;
 
 use crate::clock::Clock;
 use crate::dataset::{Description, Warning};
@@ -48,6 +52,8 @@ pub struct Jobs {
     pub clock: Clock,
     /// Who follows which training.
     pub live: Live,
+    /// Told of every model that is added.
+    pub changes: Changes,
     /// How jobs are run.
     pub settings: JobSettings,
 }
@@ -71,6 +77,8 @@ pub struct JobSettings {
     pub save_retry_for: Duration,
     /// How often the sweep runs.
     pub sweep_every: Duration,
+    /// How long a file that was answered in the background is kept.
+    pub keep_predictions: Duration,
     /// How old a file without a row must be before it is removed.
     pub orphan_after: Duration,
     /// Where uploads are received; old files in it are removed.
@@ -95,6 +103,7 @@ impl Default for JobSettings {
             max_crashes: 3,
             save_retry_for: Duration::from_mins(10),
             sweep_every: Duration::from_hours(1),
+            keep_predictions: Duration::from_hours(24),
             orphan_after: Duration::from_hours(1),
             temp_dir: None,
         }

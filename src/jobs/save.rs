@@ -54,6 +54,7 @@ pub(super) async fn save(
         retry(settings.save_retry_for, || run.jobs.blobs.put_bytes(&key, file.clone())).await?;
         record::settle(run, settings.save_retry_for).await;
         let warnings = run.mailbox.warnings();
+        let _changing = run.jobs.changes.begin();
         retry(settings.save_retry_for, || {
             let now = run.jobs.clock.now();
             models::commit(&run.jobs.db, &run.lease, &model, outcome.stopped.as_deref(), &warnings, now)
@@ -112,7 +113,7 @@ pub(super) fn job_error(error: &StorageError) -> JobError {
 }
 
 /// Tries an operation until it succeeds, fails for good, or `patience` is over.
-pub(super) async fn retry<T, F>(patience: Duration, operation: impl Fn() -> F) -> Result<T>
+pub async fn retry<T, F>(patience: Duration, operation: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {

@@ -5,7 +5,8 @@
 
 use super::Jobs;
 use crate::storage::{
-    Area, BlobInfo, BlobKey, ModelStatus, Result, datasets, idempotency, models, trainings,
+    Area, BlobInfo, BlobKey, ModelStatus, PredictionRecord, Result, datasets, idempotency, models,
+    predictions, trainings,
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -26,6 +27,8 @@ pub struct Swept {
     pub models_missing: u64,
     /// Half-written and temporary files that were removed.
     pub partial_removed: u64,
+    /// Files answered in the background whose time was over.
+    pub predictions_expired: u64,
     /// Idempotency keys that had expired.
     pub keys_expired: u64,
 }
@@ -54,6 +57,7 @@ pub async fn sweep(jobs: &Jobs) -> Result<Swept> {
         jobs.live.wake(training_id);
         swept.trainings_ended += 1;
     }
+    swept.predictions_expired = expire_predictions(jobs, now).await?;
     swept.models_missing = mark_missing(jobs).await?;
     for area in Area::ALL {
         swept.orphans_removed += remove_orphans(jobs, area, old).await?;
@@ -69,6 +73,18 @@ pub async fn sweep(jobs: &Jobs) -> Result<Swept> {
     }
     swept.keys_expired = idempotency::remove_expired(&jobs.db, now).await?;
     Ok(swept)
+}
+
+/// Ends the jobs that nobody will take again, and removes those that ended long enough ago.
+async fn expire_predictions(jobs: &Jobs, now: DateTime<Utc>) -> Result<u64> {
+    predictions::expire(&jobs.db, now, jobs.settings.max_crashes).await?;
+    let kept = chrono::Duration::from_std(jobs.settings.keep_predictions).unwrap_or(chrono::Duration::MAX);
+    let Some(before) = now.checked_sub_signed(kept) else { return Ok(0) };
+    let expired = predictions::remove_ended(&jobs.db, before).await?;
+    for key in expired.iter().filter_map(PredictionRecord::blob) {
+        jobs.blobs.delete(&key).await?;
+    }
+    Ok(expired.len() as u64)
 }
 
 /// Marks the models whose file is not there, and those whose file is there again.
@@ -115,6 +131,11 @@ async fn remove_orphans(jobs: &Jobs, area: Area, old: DateTime<Utc>) -> Result<u
         }
         Area::Checkpoints => {
             for key in trainings::checkpoints(&jobs.db).await? {
+                candidates.remove(&key);
+            }
+        }
+        Area::Predictions => {
+            for key in predictions::blobs(&jobs.db).await? {
                 candidates.remove(&key);
             }
         }

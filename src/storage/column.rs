@@ -1,7 +1,7 @@
 //! How the crate's own types are kept in columns: the same on both engines, through the types
 //! that sqlx knows.
 
-use crate::id::{DatasetId, ModelId, TrainingId};
+use crate::id::{DatasetId, ModelId, PredictionId, TrainingId};
 use crate::storage::{BlobKey, LogLevel, ModelStatus, TrainingStatus};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
@@ -56,6 +56,7 @@ macro_rules! stored_as {
 
 stored_as!(DatasetId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(TrainingId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
+stored_as!(PredictionId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(ModelId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(TrainingStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));
 stored_as!(ModelStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));

@@ -51,6 +51,18 @@ pub enum StorageError {
         /// The limit.
         limit: u64,
     },
+    /// As many files are kept for answering in the background as the settings allow.
+    #[error("{limit} files are kept already")]
+    TooManyFiles {
+        /// The limit.
+        limit: u64,
+    },
+    /// These files, their answers, and the new one are larger than the settings allow.
+    #[error("the files that are kept are too large for another one")]
+    FilesTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// Another model has this name, or one that differs only in case or Unicode form.
     #[error("the model name {name:?} is in use")]
     NameInUse {

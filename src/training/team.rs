@@ -24,17 +24,26 @@ fn yield_to_answers() {
 }
 
 impl Team {
-    /// Starts `n` threads, at least one.
+    /// Starts `n` threads, at least one, which let other work go before theirs.
     ///
     /// # Errors
     /// When the system gives no more threads.
     pub fn new(n: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        Self::start(n, yield_to_answers)
+    }
+
+    /// The same for work that somebody waits for.
+    pub fn awaited(n: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        Self::start(n, || {})
+    }
+
+    fn start(n: usize, begin: fn()) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pools = (0..n.max(1))
             .map(|index| {
                 ThreadPoolBuilder::new()
                     .num_threads(1)
                     .thread_name(move |_| format!("train-{index}"))
-                    .start_handler(|_| yield_to_answers())
+                    .start_handler(move |_| begin())
                     .build()
             })
             .collect::<Result<_, _>>()?;

@@ -12,18 +12,20 @@ use taqicfd::language::{
 };
 
 /// Where the texts that a reader may see arise; what other sources say goes to the log.
-const SEEN: [&str; 15] = [
+const SEEN: [&str; 17] = [
     "app.rs",
+    "batch/",
     "dataset/",
     "export/mod.rs",
     "http/",
     "ingest.rs",
     "jobs/",
     "model/",
-    "prediction.rs",
+    "prediction/",
     "storage/error.rs",
     "storage/models/list.rs",
     "storage/models/mod.rs",
+    "storage/predictions/",
     "storage/trainings/history.rs",
     "storage/trainings/lease.rs",
     "storage/trainings/mod.rs",
@@ -32,7 +34,7 @@ const SEEN: [&str; 15] = [
 
 /// Sources without messages: the descriptions of the routes, which are in English, and test data.
 const UNSEEN: [&str; 3] =
-    ["http/openapi.rs", "http/protocols/open_inference/describe.rs", "training/test_data.rs"];
+    ["http/openapi/", "http/protocols/open_inference/describe.rs", "training/test_data.rs"];
 
 /// Calls whose texts go to the log or say why something cannot happen.
 const LOGGED: [&str; 14] = [
@@ -53,7 +55,7 @@ const LOGGED: [&str; 14] = [
 ];
 
 /// Texts with several words that are no message, or have no words to translate.
-const NO_MESSAGES: [&str; 31] = [
+const NO_MESSAGES: [&str; 33] = [
     // What tables say themselves.
     "total general",
     "total geral",
@@ -71,7 +73,9 @@ const NO_MESSAGES: [&str; 31] = [
     "text/plain; charset=utf-8",
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
     "POST /train",
+    "POST /predict",
     "POST /upload",
+    "respond-async, wait={}",
     "POST /models/import",
     "text/csv; charset=utf-8; header=present",
     "{spec} {} rows {:?}",

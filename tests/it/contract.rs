@@ -643,7 +643,7 @@ async fn migrations_are_repeatable_and_a_newer_schema_is_refused(store: Store) {
     store.db.check().await.unwrap();
     store.add_future_migration().await;
     let error = store.connect_again().await.unwrap_err();
-    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 2 }), "{error}");
+    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 3 }), "{error}");
     assert!(!error.to_string().contains('\n'), "one clear line: {error}");
     let error = store.db.migrate().await.unwrap_err();
     assert!(matches!(error, StorageError::NewerSchema { .. }), "{error}");

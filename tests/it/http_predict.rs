@@ -2,7 +2,9 @@
 
 use crate::api::{Api, id};
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn row() -> Value {
     json!({"x": 1.0, "z": 3, "kind": "a"})
@@ -104,8 +106,7 @@ async fn json_that_two_readers_could_understand_differently_is_refused() {
     }
     let deep = format!("{{\"data\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     api.post_text("/predict", &deep).await.refused(400, "malformed-json");
-    let form =
-        api.request(reqwest::Method::POST, "/predict").header("Content-Type", "text/html").body("x,z\n1,2\n");
+    let form = api.request(Method::POST, "/predict").header("Content-Type", "text/html").body("x,z\n1,2\n");
     api.send(form).await.refused(415, "unsupported-media-type");
 }
 
@@ -120,7 +121,7 @@ async fn two_hundred_first_uses_are_one_load() {
         one
     });
     assert!(first.is_some());
-    let metrics = api.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    let metrics = api.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("model_loads_total 1\n"), "{metrics}");
     assert!(metrics.contains("route=\"/predict\""));
 }
@@ -155,4 +156,92 @@ async fn a_deleted_model_answers_no_more() {
     api.post("/predict", &request).await.expect(200);
     api.delete(&format!("/models/{model}")).await.expect(204);
     api.post("/predict", &request).await.refused(404, "model-not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_answered_together_get_the_answers_they_would_get_alone() {
+    let api = Api::start(&[]).await;
+    let dataset = api.dataset().await;
+    // The default network, whose products are large enough to be done in different ways for one row and for many.
+    let request = json!({"dataset_id": dataset, "target": "y", "epochs": 2, "model_name": "waves"});
+    api.train(&request).await;
+    let body = |i: usize| {
+        let kind = |i: usize| ["a", "b", "c", "q"][i % 4];
+        let row = |i: usize| json!({"x": i as f64 / 3.0, "z": i % 13, "kind": kind(i)});
+        match i % 5 {
+            0 => json!({"model": "waves", "data": [row(i), row(i + 1)], "unknown_category": "missing"}),
+            1 => {
+                json!({"model": "waves", "data": [row(i)], "confidence": 0.5, "unknown_category": "nearest"})
+            }
+            2 => json!({"model": "waves", "data": [row(i), row(2 * i), row(0)]}),
+            3 => json!({"model": "waves", "data": []}),
+            _ => json!({"model": "waves", "data": [row(i)], "explain": true}),
+        }
+    };
+    let mut alone = Vec::new();
+    for i in 0..60 {
+        let answer = api.post("/predict", &body(i)).await;
+        alone.push((answer.status, without_id(answer.body)));
+    }
+    assert!(alone.iter().any(|(status, _)| *status == 422), "some have a category that was never seen");
+    for _ in 0..3 {
+        let api = &api;
+        let all = (0..60).map(|i| async move {
+            let answer = api.post("/predict", &body(i)).await;
+            (answer.status, without_id(answer.body))
+        });
+        assert_eq!(join_all(all).await, alone);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_go_away_hold_nobody_up() {
+    let api = Api::start(&[]).await;
+    api.model().await;
+    let question = json!({"model": "waves", "data": [row()]});
+    for round in 0..20 {
+        let asked: Vec<_> = (0..64)
+            .map(|_| tokio::spawn(api.request(Method::POST, "/predict").json(&question).send()))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(round)).await;
+        asked.iter().for_each(tokio::task::JoinHandle::abort);
+        let answered = tokio::time::timeout(Duration::from_secs(10), api.post("/predict", &question)).await;
+        assert_eq!(answered.expect("an answer").status, 200);
+    }
+}
+
+/// Without what differs from request to request.
+fn without_id(mut body: Value) -> Value {
+    body.as_object_mut().unwrap().remove("request_id");
+    body
+}
+
+#[tokio::test]
+async fn a_name_means_the_model_it_is_of_from_that_moment_on() {
+    let api = Api::start(&[]).await;
+    let dataset = api.dataset().await;
+    let request = json!({"dataset_id": dataset, "target": "y", "epochs": 1, "hidden_layers": [4], "model_name": "waves"});
+    let row = json!([{"x": 1, "z": 2, "kind": "a"}]);
+    let version = async |name: &str| {
+        let answer = api.post("/predict", &json!({"model": name, "data": row})).await;
+        (answer.status.as_u16(), answer.body["version"].clone())
+    };
+    let mut ids = Vec::new();
+    for n in 1..=3 {
+        ids.push(id(&api.train(&request).await, "model_id"));
+        assert_eq!(version("waves").await, (200, json!(n)), "the newest");
+    }
+    for n in [1, 3, 2] {
+        let alias = format!("/models/{}/aliases/champion", ids[n - 1]);
+        assert_eq!(api.send(api.request(Method::PUT, &alias)).await.status, 200);
+        assert_eq!(version("waves@champion").await, (200, json!(n)), "the alias has moved");
+    }
+    assert_eq!(api.delete(&format!("/models/{}", ids[2])).await.status, 204);
+    assert_eq!(version("waves").await, (200, json!(2)), "the newest that is left");
+    let renamed =
+        api.request(Method::PATCH, &format!("/models/{}", ids[1])).json(&json!({"model_name": "other"}));
+    assert_eq!(api.send(renamed).await.status, 200);
+    assert_eq!(version("waves").await, (200, json!(1)));
+    assert_eq!(version("other").await.0, 200);
+    assert_eq!(version("waves@champion").await.0, 404, "it went along");
 }

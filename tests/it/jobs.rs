@@ -13,7 +13,7 @@ use std::{
 use taqicfd::{
     clock::Clock,
     id::{DatasetId, ModelId, TrainingId},
-    jobs::{Failure, JobSettings, Jobs, Live, Outcome, Trainer, sweep, worker},
+    jobs::{Changes, Failure, JobSettings, Jobs, Live, Outcome, Trainer, sweep, worker},
     storage::{
         Area, BlobKey, BlobSettings, Blobs, Cancellation, Committed, ModelStatus, TrainingRecord,
         TrainingStatus, datasets, models, trainings,
@@ -54,6 +54,7 @@ fn jobs(store: &Store) -> Jobs {
         blobs: Blobs::open(&settings).unwrap(),
         clock: Clock::System,
         live: Live::default(),
+        changes: Changes::default(),
         settings: JobSettings {
             workers: 2,
             lease: Duration::from_secs(2),

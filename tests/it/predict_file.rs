@@ -114,7 +114,7 @@ async fn cells_cannot_run_and_classes_are_told_with_their_probabilities() {
 
 #[tokio::test]
 async fn files_that_cannot_be_answered_are_refused_with_the_way_out() {
-    let api = Api::start(&[("TAQICFD_MAX_BATCH_ROWS", "10"), ("TAQICFD_MAX_UPLOAD", "64KiB")]).await;
+    let api = Api::start(&[("TAQICFD_MAX_UPLOAD", "64KiB")]).await;
     let fine = "x,z,kind\n1,2,a\n2,3,b\n";
     api.send(send(&api, "", "text/csv", fine)).await.refused(404, "model-not-found");
     trained(&api, "waves", waves(200), &["y"]).await;
@@ -134,7 +134,6 @@ async fn files_that_cannot_be_answered_are_refused_with_the_way_out() {
     ask("colour=red", fine).await.refused(422, "invalid-parameter");
     ask("", "").await.refused(400, "missing-body");
     ask("", "x,z,kind\n").await.refused(422, "empty-file");
-    api.send(send(&api, "", "text/csv", waves(11))).await.refused(413, "batch-too-large");
     api.send(send(&api, "", "text/csv", "y".repeat(70_000))).await.refused(413, "body-too-large");
     api.send(send(&api, "", XLSX, "PK\u{3}\u{4}nonsense")).await.refused(415, "unsupported-media-type");
     api.send(send(&api, "", "text/plain", fine)).await.refused(415, "unsupported-media-type");

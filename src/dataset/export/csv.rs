@@ -2,6 +2,7 @@
 
 use super::{Cell, ExportColumn};
 use crate::dataset::{date, number_format};
+use std::fmt::Write;
 
 /// How the file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,14 +13,21 @@ pub struct CsvStyle {
     pub decimal: char,
 }
 
-/// UTF-8 with a byte order mark, without which Excel takes it for something else; lines end as RFC 4180 says.
-pub fn to_csv(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> Vec<u8> {
+/// The line of the names. UTF-8 with a byte order mark, without which Excel takes it for something else; lines end as
+/// RFC 4180 says.
+pub(super) fn header(names: &[&str], style: CsvStyle) -> String {
     let mut text = String::from('\u{feff}');
-    for (i, column) in columns.iter().enumerate() {
+    for (i, name) in names.iter().enumerate() {
         separate(&mut text, i, style);
-        write_text(&mut text, column.name, style);
+        write_text(&mut text, name, style);
     }
     text.push_str("\r\n");
+    text
+}
+
+/// The lines of the first `n_rows` rows.
+pub(super) fn rows(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> String {
+    let mut text = String::new();
     let mut number = String::new();
     for row in 0..n_rows {
         for (i, column) in columns.iter().enumerate() {
@@ -35,7 +43,8 @@ pub fn to_csv(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> Vec<u
                 Cell::Date(ms) => text.push_str(&date::to_rfc3339(ms)),
                 Cell::Number(value) => {
                     number.clear();
-                    number.push_str(&value.to_string());
+                    // Writing to a text cannot fail.
+                    let _ = write!(number, "{value}");
                     if style.decimal != '.' {
                         number = number.replace('.', style.decimal.encode_utf8(&mut [0; 4]));
                     }
@@ -45,7 +54,7 @@ pub fn to_csv(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> Vec<u
         }
         text.push_str("\r\n");
     }
-    text.into_bytes()
+    text
 }
 
 fn separate(text: &mut String, i: usize, style: CsvStyle) {
@@ -90,17 +99,17 @@ mod tests {
         let flags = Values::Boolean(vec![Some(true), Some(false), None]);
         let spelt = [Some("1,50".to_owned()), Some("***".to_owned()), None];
         let columns = [
-            ExportColumn { name: "n", values: &numbers, texts: None },
-            ExportColumn { name: "t", values: &texts, texts: None },
-            ExportColumn { name: "f", values: &flags, texts: None },
-            ExportColumn { name: "spelt", values: &numbers, texts: Some(&spelt) },
+            ExportColumn { values: &numbers, texts: None, first: 0 },
+            ExportColumn { values: &texts, texts: None, first: 0 },
+            ExportColumn { values: &flags, texts: None, first: 0 },
+            ExportColumn { values: &numbers, texts: Some(&spelt), first: 0 },
         ];
-        let written = String::from_utf8(to_csv(&columns, 3, EUROPE)).unwrap();
+        let written = header(&["n", "t", "f", "spelt"], EUROPE) + &rows(&columns, 3, EUROPE);
         let expected =
             "\u{feff}n;t;f;spelt\r\n1,5;\"a;b\";true;1,50\r\n;;false;***\r\n-0,001;\"say \"\"x\"\"\";;\r\n";
         assert_eq!(written, expected);
-        let comma = to_csv(&columns[..1], 1, CsvStyle { delimiter: ',', decimal: ',' });
-        assert!(String::from_utf8(comma).unwrap().ends_with("\"1,5\"\r\n"));
+        let comma = rows(&columns[..1], 1, CsvStyle { delimiter: ',', decimal: ',' });
+        assert_eq!(comma, "\"1,5\"\r\n");
     }
 
     #[test]

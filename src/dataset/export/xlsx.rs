@@ -12,7 +12,7 @@
 use super::{Cell, ExportColumn};
 use std::{
     fmt::Write as _,
-    io::{self, Cursor, Write},
+    io::{self, Seek, Write},
 };
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -32,17 +32,12 @@ const PARTS: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 const STYLES: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 <styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><numFmts count="2"><numFmt numFmtId="164" formatCode="yyyy\-mm\-dd"/><numFmt numFmtId="165" formatCode="yyyy\-mm\-dd\ hh:mm:ss"/></numFmts><fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts><fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs><cellXfs count="3"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/><xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/><xf numFmtId="165" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>"#;
 
-/// The workbook.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidInput`] where a sheet cannot hold so many rows or columns.
-pub fn to_xlsx(columns: &[ExportColumn], n_rows: usize) -> io::Result<Vec<u8>> {
-    if n_rows >= MAX_ROWS || columns.len() > MAX_COLUMNS {
-        let message =
-            format!("a sheet holds {} rows under the header and {MAX_COLUMNS} columns", MAX_ROWS - 1);
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+/// Everything before the cells, and the row of the names. What is written to the writer it returns are the cells.
+pub(super) fn begin<W: Write + Seek>(to: W, names: &[&str]) -> io::Result<ZipWriter<W>> {
+    if names.len() > MAX_COLUMNS {
+        return Err(too_large());
     }
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut writer = ZipWriter::new(to);
     for (name, text) in [
         ("[Content_Types].xml", TYPES),
         ("_rels/.rels", ROOT),
@@ -53,23 +48,31 @@ pub fn to_xlsx(columns: &[ExportColumn], n_rows: usize) -> io::Result<Vec<u8>> {
         writer.start_file(name, SimpleFileOptions::default())?;
         writer.write_all(text.as_bytes())?;
     }
-    writer.start_file("xl/worksheets/sheet1.xml", SimpleFileOptions::default())?;
-    write_sheet(&mut writer, columns, n_rows)?;
-    Ok(writer.finish()?.into_inner())
-}
-
-fn write_sheet(writer: &mut impl Write, columns: &[ExportColumn], n_rows: usize) -> io::Result<()> {
-    let letters: Vec<String> = (0..columns.len()).map(letters).collect();
+    writer.start_file("xl/worksheets/sheet1.xml", SimpleFileOptions::default().large_file(true))?;
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<worksheet \
          xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData><row r=\"1\">",
     );
-    for (column, letters) in columns.iter().zip(&letters) {
-        write_cell(&mut text, letters, 1, Cell::Text(column.name));
+    for (i, name) in names.iter().enumerate() {
+        write_cell(&mut text, &letters(i), 1, Cell::Text(name));
     }
     text.push_str("</row>");
+    writer.write_all(text.as_bytes())?;
+    Ok(writer)
+}
+
+/// The XML of `n_rows` rows, of which `before` others stand above them.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] where a sheet cannot hold so many rows.
+pub(super) fn rows(columns: &[ExportColumn], before: usize, n_rows: usize) -> io::Result<String> {
+    if before + n_rows >= MAX_ROWS {
+        return Err(too_large());
+    }
+    let letters: Vec<String> = (0..columns.len()).map(letters).collect();
+    let mut text = String::new();
     for row in 0..n_rows {
-        let number = row + 2;
+        let number = before + row + 2;
         let _ = write!(text, "<row r=\"{number}\">");
         for (column, letters) in columns.iter().zip(&letters) {
             let cell = match column.value(row) {
@@ -79,11 +82,19 @@ fn write_sheet(writer: &mut impl Write, columns: &[ExportColumn], n_rows: usize)
             write_cell(&mut text, letters, number, cell);
         }
         text.push_str("</row>");
-        writer.write_all(text.as_bytes())?;
-        text.clear();
     }
-    text.push_str("</sheetData></worksheet>");
-    writer.write_all(text.as_bytes())
+    Ok(text)
+}
+
+/// Everything behind the cells.
+pub(super) fn finish<W: Write + Seek>(mut writer: ZipWriter<W>) -> io::Result<W> {
+    writer.write_all(b"</sheetData></worksheet>")?;
+    Ok(writer.finish()?)
+}
+
+fn too_large() -> io::Error {
+    let message = format!("a sheet holds {} rows under the header and {MAX_COLUMNS} columns", MAX_ROWS - 1);
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 fn write_cell(text: &mut String, letters: &str, row: usize, cell: Cell) {
@@ -162,16 +173,19 @@ mod tests {
         let flags = Values::Boolean(vec![Some(true), Some(false), None, Some(true)]);
         let spelt = [None, None, Some("***".to_owned()), None];
         let columns = [
-            ExportColumn { name: "Nº & co", values: &numbers, texts: Some(&spelt) },
-            ExportColumn { name: "when", values: &dates, texts: None },
-            ExportColumn { name: "what", values: &texts, texts: None },
-            ExportColumn { name: "flag", values: &flags, texts: None },
+            ExportColumn { values: &numbers, texts: Some(&spelt), first: 0 },
+            ExportColumn { values: &dates, texts: None, first: 0 },
+            ExportColumn { values: &texts, texts: None, first: 0 },
+            ExportColumn { values: &flags, texts: None, first: 0 },
         ];
-        let bytes = to_xlsx(&columns, 4).unwrap();
+        let names = ["Nº & co", "when", "what", "flag"];
+        let mut file = begin(io::Cursor::new(Vec::new()), &names).unwrap();
+        file.write_all(rows(&columns, 0, 4).unwrap().as_bytes()).unwrap();
+        let bytes = finish(file).unwrap().into_inner();
         let options = ReadOptions { missing: Some(vec!["***".into()]), ..ReadOptions::default() };
         let table = read(bytes.as_slice(), "a.xlsx", &options, &ReadLimits::default()).unwrap().table;
-        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["Nº & co", "when", "what", "flag"]);
+        let read_names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(read_names, names);
         let shown = |i: usize| -> Vec<serde_json::Value> {
             (0..4).map(|row| table.columns[i].values.json(row)).collect()
         };
@@ -186,7 +200,7 @@ mod tests {
     #[test]
     fn more_than_a_sheet_holds_is_refused() {
         let none = Values::Number(Vec::new());
-        let column = ExportColumn { name: "a", values: &none, texts: None };
-        assert_eq!(to_xlsx(&[column], MAX_ROWS).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let column = ExportColumn { values: &none, texts: None, first: 0 };
+        assert_eq!(rows(&[column], MAX_ROWS - 1, 1).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

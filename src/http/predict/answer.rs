@@ -2,6 +2,7 @@
 
 use super::Answered;
 use crate::{
+    batch::answers::{self, NOT_FINITE},
     id::ModelId,
     language::Language,
     model::{Input, Predictions, RowWarning, TargetPrediction},
@@ -81,16 +82,12 @@ impl Answered {
         Extras::new(&self.predictions, &self.warnings, self.n_rows, inputs)
     }
 
-    /// The texts of all warnings in `language`, one per row; empty where there is none.
-    pub fn messages(&self, language: Language) -> Vec<String> {
-        let mut messages = vec![String::new(); self.n_rows];
-        for RowWarningView { row, message, .. } in self.extras(&[]).warnings {
-            if let Some(text) = messages.get_mut(row) {
-                text.push_str(if text.is_empty() { "" } else { "; " });
-                text.push_str(&language.translate(message));
-            }
-        }
-        messages
+    /// The texts of all warnings, one per row; empty where there is none.
+    pub fn messages(&self) -> Vec<String> {
+        let warnings = self.extras(&[]).warnings;
+        let messages = warnings.iter().map(|warning| (warning.row, warning.message));
+        let texts = answers::joined(messages, self.n_rows, Language::English);
+        texts.into_iter().map(Option::unwrap_or_default).collect()
     }
 }
 
@@ -149,12 +146,7 @@ fn not_finite(targets: &[TargetPrediction]) -> Vec<RowWarningView<'_>> {
     for target in targets {
         let TargetPrediction::Number { name, values, .. } = target else { continue };
         for (row, _) in values.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
-            warnings.push(RowWarningView {
-                row,
-                column: name,
-                code: "not-finite",
-                message: "the prediction is not a finite number",
-            });
+            warnings.push(RowWarningView { row, column: name, code: "not-finite", message: NOT_FINITE });
         }
     }
     warnings

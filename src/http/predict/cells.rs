@@ -2,6 +2,7 @@
 
 use super::request::Data;
 use crate::{
+    batch::answers,
     http::error::{ErrorItem, Problem, Slug},
     model::{Cell, Input, PredictError, RowWarning},
 };
@@ -218,25 +219,10 @@ pub fn problem(error: &PredictError, shape: Shape, inputs: &[Input]) -> Problem 
     Problem::new(slug, error.to_string()).with_errors(errors)
 }
 
-/// Says which cells cannot be used, by row and input: where a value stands differs from protocol to protocol and from
-/// file to file, and these two mean the same in all.
+/// As [`answers::refusal`] says it.
 pub fn problem_by_row(error: &PredictError) -> Problem {
-    const SHOWN: usize = 5;
-    let first = &error.cells[0];
-    let slug = Slug::find(first.slug).unwrap_or(Slug::InvalidParameter);
-    let mut detail = format!("row {} (counted from 0): {}", first.row, first.message);
-    let others = &error.cells[1..];
-    if !others.is_empty() {
-        let shown: Vec<String> = others
-            .iter()
-            .take(SHOWN)
-            .map(|cell| format!("row {}, \"{}\"", cell.row, shorten(&cell.column)))
-            .collect();
-        let more = others.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        detail.push_str(&format!("; further cells that cannot be used: {}{more}", shown.join("; ")));
-    }
-    Problem::new(slug, detail)
+    let slug = Slug::find(error.cells[0].slug).unwrap_or(Slug::InvalidParameter);
+    Problem::new(slug, answers::refusal(error))
 }
 
 /// A JSON pointer (RFC 6901).
@@ -256,7 +242,6 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::dataset::{ColumnKind, NumberFormat};
-    use crate::model::CellError;
 
     fn inputs(names: &[&str]) -> Vec<Input> {
         names
@@ -309,19 +294,5 @@ mod tests {
         assert_eq!(arrange(columns, &inputs, false, "data").unwrap_err().slug(), Slug::InvalidParameter);
         let matrix = Data::Matrix(vec![vec![Cell::Missing; 2], vec![Cell::Missing; 3]]);
         assert!(format!("{:?}", arrange(matrix, &inputs, false, "data").unwrap_err()).contains("/data/1"));
-    }
-
-    #[test]
-    fn cells_that_cannot_be_used_are_named_by_row_and_input() {
-        let cell = |row| CellError {
-            row,
-            column: "x".into(),
-            slug: "wrong-type",
-            message: "\"x\" cannot be that".into(),
-        };
-        let problem = problem_by_row(&PredictError { cells: (1..9).map(cell).collect() });
-        assert_eq!(problem.slug(), Slug::WrongType);
-        assert!(problem.detail().starts_with("row 1 (counted from 0): \"x\" cannot"), "{problem}");
-        assert!(problem.detail().ends_with("row 6, \"x\", and 2 more"), "{problem}");
     }
 }

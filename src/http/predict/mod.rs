@@ -1,6 +1,7 @@
 //! `POST /predict`: rows go in, predictions come out.
 
 pub mod answer;
+mod background;
 pub mod cells;
 pub mod file;
 pub mod request;
@@ -9,6 +10,7 @@ use super::{
     error::{Problem, Slug},
     extract::{JsonBytes, parse_id, require_accept},
     json,
+    predictions::Prediction,
 };
 use crate::{
     app::App,
@@ -51,6 +53,10 @@ pub fn routes() -> OpenApiRouter<App> {
 /// `<target>_predicted`, `<target>_lower` and `<target>_upper` (for classes `<target>_probability` and `<target>_set`),
 /// `in_domain` and `warnings`. CSV has the delimiter and the decimal mark of the file, and no cell that a spreadsheet
 /// program would run as a formula. Nothing of the file is kept.
+///
+/// With `Prefer: respond-async`, and where the file has more rows than one request may have, it is answered in the
+/// background instead: 202 with a job, which outlives a restart. Follow it at the `Location`; its answer is kept for a
+/// day. `Prefer: respond-async, wait=60` answers 200 with the job if it ends in time.
 #[utoipa::path(post, path = "/predict", tag = "predictions",
     params(
         ("model_id" = Option<uuid::Uuid>, Query, description = "For a spreadsheet: the model, by identifier"),
@@ -58,6 +64,12 @@ pub fn routes() -> OpenApiRouter<App> {
         ("confidence" = Option<f64>, Query, description = "For a spreadsheet: confidence of the intervals"),
         ("unknown_category" = Option<String>, Query, pattern = "^(error|missing|nearest)$",
             description = "For a spreadsheet: what to do with categories never seen"),
+        ("format" = Option<String>, Query, pattern = "^(csv|xlsx)$",
+            description = "For a spreadsheet: as what it comes back, whatever `Accept` says"),
+        ("Prefer" = Option<String>, Header, description = "For a spreadsheet: `respond-async` answers it in the background",
+            example = "respond-async"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "For a spreadsheet in the background: does the request once, however often it is sent"),
         ("filename" = Option<String>, Query, description = "For a spreadsheet: its name, where the body is the file itself"),
         ("sheet" = Option<String>, Query, description = "For a spreadsheet: the sheet of a workbook"),
         ("header_row" = Option<u64>, Query, minimum = 1, description = "For a spreadsheet: 1-based line of the header"),
@@ -75,11 +87,16 @@ pub fn routes() -> OpenApiRouter<App> {
         (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/octet-stream")
     )),
-    responses((status = 200, content(
-        (PredictAnswer = "application/json"),
-        (String = "text/csv"),
-        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-    ))))]
+    responses(
+        (status = 200, content(
+            (PredictAnswer = "application/json"),
+            (String = "text/csv"),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+        )),
+        (status = 202, body = Prediction, description = "The file is answered in the background", headers(
+            ("Location" = String, description = "The job"),
+            ("Retry-After" = u32, description = "Seconds after which to look")))
+    ))]
 pub async fn create_prediction(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     if file::is_file(request.headers()) {
         return Box::pin(file::predict_file(&app, request)).await;
@@ -121,6 +138,9 @@ pub struct PredictForm {
     /// `error`, `missing` or `nearest`.
     #[schema(nullable = false, pattern = "^(error|missing|nearest)$")]
     pub unknown_category: Option<String>,
+    /// `csv` or `xlsx`; as `Accept` says, or as the file is, if absent.
+    #[schema(nullable = false, pattern = "^(csv|xlsx)$")]
+    pub format: Option<String>,
 }
 
 /// How a request wants its answers, in whatever protocol it comes.
@@ -178,7 +198,10 @@ pub fn check_rows(app: &App, n_rows: usize) -> Result<(), Problem> {
     }
     Err(Problem::new(
         Slug::BatchTooLarge,
-        format!("there are {n_rows} rows; one request may have {limit}, so send them in several"),
+        format!(
+            "there are {n_rows} rows; one request may have {limit}: send them in several, or as a file, which is \
+             answered in the background"
+        ),
     ))
 }
 
@@ -232,17 +255,18 @@ async fn find(
 
 /// The model called `polar` (its newest version), `polar/3` or `polar@champion`, ready to answer.
 pub async fn find_named(app: &App, db: &Db, name: &str) -> Result<Arc<Loaded>, Problem> {
-    Ok(app.models().get_record(app.blobs(), db, named_record(db, name).await?).await?)
+    let found = app.models().get_named(db, app.blobs(), app.model_changes(), name).await?;
+    found.ok_or_else(|| no_such_name(name))
 }
 
 /// The row of the model called `polar` (its newest version), `polar/3` or `polar@champion`.
 pub async fn named_record(db: &Db, name: &str) -> Result<ModelRecord, Problem> {
-    models::resolve(db, name).await?.ok_or_else(|| {
-        Problem::new(
-            Slug::ModelNotFound,
-            format!("there is no model called \"{}\"; GET /models lists them", super::printable(name)),
-        )
-    })
+    models::resolve(db, name).await?.ok_or_else(|| no_such_name(name))
+}
+
+fn no_such_name(name: &str) -> Problem {
+    let detail = format!("there is no model called \"{}\"; GET /models lists them", super::printable(name));
+    Problem::new(Slug::ModelNotFound, detail)
 }
 
 /// An identifier that is none of a model may be that of a training, which makes a better answer.

@@ -179,9 +179,9 @@ fn essence(headers: &HeaderMap, name: &header::HeaderName) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The model of an address.
-async fn record(app: &App, model: &str, which: Which<'_>) -> Result<ModelRecord, Problem> {
-    let reference = match which {
+/// How [`predict::find_named`] is asked for the model of an address.
+fn reference<'a>(model: &'a str, which: Which<'_>) -> Result<Cow<'a, str>, Problem> {
+    Ok(match which {
         Which::Newest => Cow::Borrowed(model),
         Which::Version(version) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{model}/{version}").into()
@@ -191,14 +191,17 @@ async fn record(app: &App, model: &str, which: Which<'_>) -> Result<ModelRecord,
             return Err(Problem::new(Slug::ModelNotFound, detail));
         }
         Which::Label(label) => format!("{model}@{label}").into(),
-    };
-    predict::named_record(app.db()?, &reference).await
+    })
+}
+
+/// The row of the model of an address.
+async fn record(app: &App, model: &str, which: Which<'_>) -> Result<ModelRecord, Problem> {
+    predict::named_record(app.db()?, &reference(model, which)?).await
 }
 
 /// The model of an address, ready to answer.
 async fn find(app: &App, model: &str, which: Which<'_>) -> Result<Arc<Loaded>, Problem> {
-    let record = record(app, model, which).await?;
-    Ok(app.models().get_record(app.blobs(), app.db()?, record).await?)
+    predict::find_named(app, app.db()?, &reference(model, which)?).await
 }
 
 /// Which version of a model an address means.

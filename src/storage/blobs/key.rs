@@ -5,10 +5,12 @@
 //! uploads/{dataset_id}/original              the file as it was sent
 //! uploads/{dataset_id}/table.parquet         the table that was read from it
 //! checkpoints/{training_id}/{attempt}-{sequence}
+//! predictions/{prediction_id}/file           a file that is to be answered
+//! predictions/{prediction_id}/{attempt}      the file with its answers
 //! models/{model_id}.safetensors              the model file
 //! ```
 
-use crate::id::{DatasetId, ModelId, TrainingId};
+use crate::id::{DatasetId, ModelId, PredictionId, TrainingId};
 use std::{fmt, str::FromStr};
 
 /// The name of one blob.
@@ -27,29 +29,41 @@ pub enum BlobKey {
         /// Counts the checkpoints of that claim.
         sequence: u64,
     },
+    /// A file that is to be answered.
+    Asked(PredictionId),
+    /// The file with its answers.
+    Answered {
+        /// The job.
+        prediction_id: PredictionId,
+        /// The claim that wrote it: two workers never write the same name.
+        attempt: i64,
+    },
     /// A model file.
     Model(ModelId),
 }
 
-/// The three kinds of blobs; each can be listed.
+/// The kinds of blobs; each can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Area {
     /// Originals and tables.
     Uploads,
     /// Checkpoints.
     Checkpoints,
+    /// Files to be answered, and their answers.
+    Predictions,
     /// Model files.
     Models,
 }
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Uploads, Self::Checkpoints, Self::Models];
+    pub const ALL: [Self; 4] = [Self::Uploads, Self::Checkpoints, Self::Predictions, Self::Models];
 
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Self::Uploads => "uploads",
             Self::Checkpoints => "checkpoints",
+            Self::Predictions => "predictions",
             Self::Models => "models",
         }
     }
@@ -61,6 +75,7 @@ impl BlobKey {
         match self {
             Self::Original(_) | Self::Table(_) => Area::Uploads,
             Self::Checkpoint { .. } => Area::Checkpoints,
+            Self::Asked(_) | Self::Answered { .. } => Area::Predictions,
             Self::Model(_) => Area::Models,
         }
     }
@@ -74,6 +89,8 @@ impl fmt::Display for BlobKey {
             Self::Checkpoint { training_id, attempt, sequence } => {
                 write!(f, "checkpoints/{training_id}/{attempt}-{sequence}")
             }
+            Self::Asked(prediction_id) => write!(f, "predictions/{prediction_id}/file"),
+            Self::Answered { prediction_id, attempt } => write!(f, "predictions/{prediction_id}/{attempt}"),
             Self::Model(model_id) => write!(f, "models/{model_id}.safetensors"),
         }
     }
@@ -96,6 +113,10 @@ impl FromStr for BlobKey {
                         sequence: sequence.parse().ok()?,
                     })
                 }
+                ("predictions", Some((id, "file"))) => Some(Self::Asked(id.parse().ok()?)),
+                ("predictions", Some((id, attempt))) => {
+                    Some(Self::Answered { prediction_id: id.parse().ok()?, attempt: attempt.parse().ok()? })
+                }
                 ("models", None) => Some(Self::Model(rest.strip_suffix(".safetensors")?.parse().ok()?)),
                 _ => None,
             }
@@ -116,6 +137,8 @@ mod tests {
             BlobKey::Original(DatasetId(id)),
             BlobKey::Table(DatasetId(id)),
             BlobKey::Checkpoint { training_id: TrainingId(id), attempt: 2, sequence: 13 },
+            BlobKey::Asked(PredictionId(id)),
+            BlobKey::Answered { prediction_id: PredictionId(id), attempt: 3 },
             BlobKey::Model(ModelId(id)),
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
@@ -128,6 +151,7 @@ mod tests {
             format!("uploads/{id}/original/x"),
             format!("uploads/{id}/original~"),
             format!("checkpoints/{id}/02-1"),
+            format!("predictions/{id}/+1"),
             "../models/x".to_owned(),
         ] {
             assert!(foreign.parse::<BlobKey>().is_err(), "{foreign}");

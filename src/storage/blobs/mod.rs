@@ -30,7 +30,7 @@ const PART_BYTES: usize = 8 << 20;
 /// The blob store.
 #[derive(Debug, Clone)]
 pub struct Blobs {
-    /// Uploads and checkpoints.
+    /// Uploads, checkpoints, and files to be answered.
     data: Place,
     /// Model files.
     models: Place,
@@ -222,6 +222,7 @@ impl Blobs {
         let folders = [
             self.data.folder.as_ref().map(|folder| folder.join(Area::Uploads.prefix())),
             self.data.folder.as_ref().map(|folder| folder.join(Area::Checkpoints.prefix())),
+            self.data.folder.as_ref().map(|folder| folder.join(Area::Predictions.prefix())),
             self.models.folder.clone(),
         ];
         tokio::task::spawn_blocking(move || {
@@ -246,7 +247,7 @@ impl Blobs {
     /// that its files can be handed around as they are.
     fn place(&self, area: Area) -> (&Place, Option<&'static str>) {
         match area {
-            Area::Uploads | Area::Checkpoints => (&self.data, Some(area.prefix())),
+            Area::Uploads | Area::Checkpoints | Area::Predictions => (&self.data, Some(area.prefix())),
             Area::Models if self.models.folder.is_some() => (&self.models, None),
             Area::Models => (&self.models, Some(area.prefix())),
         }

@@ -18,7 +18,7 @@ use std::{
 pub enum BlobSettings {
     /// In folders of this machine.
     Local {
-        /// Holds `uploads/` and `checkpoints/`.
+        /// Holds `uploads/`, `checkpoints/` and `predictions/`.
         data_dir: PathBuf,
         /// Holds the model files.
         models_dir: PathBuf,

@@ -2,7 +2,6 @@
 
 use crate::{
     http::predict::Answered,
-    language::Language,
     model::{Target, TargetPrediction},
 };
 use serde::{Serialize, Serializer};
@@ -125,9 +124,7 @@ impl OutputKind {
             }
             What::InDomain => Elements::Flags(predictions.in_domain.as_slice().into()),
             What::DomainScore => Elements::Numbers(predictions.domain_score.as_slice().into()),
-            What::Warnings => {
-                Elements::Texts(answered.messages(Language::English).into_iter().map(Cow::Owned).collect())
-            }
+            What::Warnings => Elements::Texts(answered.messages().into_iter().map(Cow::Owned).collect()),
         }
     }
 }

@@ -4,8 +4,12 @@
 //! the one that loads. The memory of all models together is bounded: the one that was not used for
 //! the longest time leaves.
 
+mod names;
+mod together;
+
 use crate::{
     id::ModelId,
+    jobs::Changes,
     model::{Backend, Cell, Model, ModelError, PredictError, PredictOptions, Predictions},
     storage::{BlobKey, Blobs, Db, ModelRecord, ModelStatus, StorageError, models},
     telemetry,
@@ -60,6 +64,8 @@ pub struct Loaded {
     pub model: Model,
     /// What one row takes, as measured; 0 before the first.
     ns_per_row: AtomicU64,
+    /// Requests that wait to be answered together.
+    line: together::Line,
 }
 
 /// The models in memory.
@@ -68,6 +74,7 @@ pub struct ModelCache {
     limit_bytes: usize,
     backend: Backend,
     entries: Mutex<HashMap<ModelId, Entry>>,
+    names: names::Names,
     pool: Semaphore,
     loads: AtomicU64,
 }
@@ -89,6 +96,7 @@ impl ModelCache {
             limit_bytes,
             backend,
             entries: Mutex::default(),
+            names: names::Names::default(),
             pool: Semaphore::new(n_threads),
             loads: AtomicU64::new(0),
         }
@@ -151,6 +159,33 @@ impl ModelCache {
                 Err(error)
             }
         }
+    }
+
+    /// The model called `name`, as [`models::resolve`] finds it; `Ok(None)` if there is none. A name is looked up again
+    /// after any of the `changes`, and from time to time for those that other processes make.
+    pub async fn get_named(
+        &self,
+        db: &Db,
+        blobs: &Blobs,
+        changes: &Changes,
+        name: &str,
+    ) -> Result<Option<Arc<Loaded>>, PredictionError> {
+        let change = changes.settled();
+        if let Some(model_id) = change.and_then(|change| self.names.get(name, change)) {
+            match self.get(db, blobs, model_id).await {
+                // It is gone: the name may mean another one now.
+                Err(PredictionError::NotFound) => {}
+                other => return other.map(Some),
+            }
+        }
+        let Some(record) = models::resolve(db, name).await? else { return Ok(None) };
+        let model_id = record.model_id;
+        let loaded = self.get_record(blobs, db, record).await?;
+        // Only what was certainly read after the last change is remembered.
+        if let Some(change) = change.filter(|change| changes.settled() == Some(*change)) {
+            self.names.put(name, model_id, change);
+        }
+        Ok(Some(loaded))
     }
 
     /// Drops a model from memory: it was deleted or renamed.
@@ -235,7 +270,11 @@ impl ModelCache {
         let place;
         let outcome = if loaded.estimate(n_rows) <= INLINE_LIMIT {
             place = "inline";
-            loaded.predict_measured(&cells, n_rows, &options)
+            if options.explain || n_rows == 0 {
+                loaded.predict_measured(&cells, n_rows, &options)
+            } else {
+                together::predict(loaded, cells, n_rows, options).await
+            }
         } else {
             place = "pool";
             let _permit = self.pool.acquire().await.expect("the semaphore is never closed");
@@ -253,7 +292,7 @@ impl ModelCache {
 
 impl Loaded {
     fn new(record: ModelRecord, model: Model) -> Self {
-        Self { record, model, ns_per_row: AtomicU64::new(0) }
+        Self { record, model, ns_per_row: AtomicU64::new(0), line: together::Line::default() }
     }
 
     /// Before anything was measured, a guess from the size: one multiplication per weight and row,

@@ -1,15 +1,6 @@
 //! One table: what can go wrong, with which status, under which slug, and how to mend it.
-//!
-//! Handlers return [`Problem`]; it becomes an `application/problem+json` document (RFC 9457). The
-//! same table makes the pages under `/problems/` and the error answers of the OpenAPI document.
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use serde::Serialize;
-use std::borrow::Cow;
+use axum::http::StatusCode;
 
 macro_rules! problems {
     ($($slug:ident = $status:literal $text:literal, $title:literal, $meaning:literal, $mend:literal;)*) => {
@@ -67,6 +58,9 @@ problems! {
         "No dataset has this identifier, or it has been deleted.", "List the datasets with GET /datasets.";
     TrainingNotFound = 404 "training-not-found", "There is no such training",
         "No training has this identifier.", "List the trainings with GET /trainings.";
+    PredictionNotFound = 404 "prediction-not-found", "There is no such prediction",
+        "No file with this identifier is answered in the background, or it was deleted, or its time is over.",
+        "List them with GET /predictions, or send the file again.";
     ModelNotFound = 404 "model-not-found", "There is no such model",
         "No model has this identifier or name, or it has been deleted.", "List the models with GET /models.";
     MethodNotAllowed = 405 "method-not-allowed", "The route does not know this method",
@@ -78,13 +72,16 @@ problems! {
         "Send again over a faster connection, or raise TAQICFD_BODY_TIMEOUT_S.";
     IdempotencyKeyInUse = 409 "idempotency-key-in-use", "The same request is still running",
         "A request with this Idempotency-Key has not been answered yet.", "Wait for the time in Retry-After and send it again.";
-    JobAlreadyFinished = 409 "job-already-finished", "The training has ended",
-        "A training that has ended cannot be cancelled.", "Nothing to do. Delete its model if you do not want it.";
+    JobAlreadyFinished = 409 "job-already-finished", "The job has ended",
+        "A training or prediction that has ended cannot be cancelled.", "Nothing to do. Delete its model or its file if you do not want it.";
     NameInUse = 409 "name-in-use", "The name is taken",
         "Another model has this name, perhaps in other capitals.", "Choose another name.";
     ModelHasAliases = 409 "model-has-aliases", "The model has aliases",
         "Somebody may ask for the model under its alias, so it is not deleted.",
         "Give the alias to another version with PUT /models/{model_id}/aliases/{alias}, or remove it with DELETE; then delete the model.";
+    PredictionNotReady = 409 "prediction-not-ready", "There are no answers yet",
+        "The file is still being answered, or it could not be, or that was cancelled.",
+        "See its `status` and its `error`: GET /predictions/{prediction_id}?wait=30.";
     ModelNotReady = 409 "model-not-ready", "The model is not there yet",
         "The training that makes this model has not ended, or has failed.",
         "Wait for it: GET /trainings/{id}?wait=30.";
@@ -105,7 +102,8 @@ problems! {
     TooManyRows = 413 "too-many-rows", "There are too many rows",
         "The table has more rows than are read.", "Send a part of the rows, or raise TAQICFD_MAX_ROWS.";
     BatchTooLarge = 413 "batch-too-large", "There are too many rows to predict at once",
-        "One request may hold a limited number of rows.", "Split the rows over several requests, or raise TAQICFD_MAX_BATCH_ROWS.";
+        "One request may hold a limited number of rows.",
+        "Send them as a file, which is answered in the background, split them over several requests, or raise TAQICFD_MAX_BATCH_ROWS.";
     UnsupportedMediaType = 415 "unsupported-media-type", "This kind of content is not taken",
         "The content is not what the route reads, whatever its name says.",
         "Send CSV or another text table, XLSX, XLSM, XLSB, XLS or ODS to /upload, application/json to the others. Unpack \
@@ -173,8 +171,8 @@ problems! {
         "The dataset was deleted while the training waited or ran.", "Upload it again and train again.";
     TrainingDiverged = 500 "training-diverged", "The training diverged",
         "The loss became infinite or not a number.", "Lower the learning rate.";
-    JobCrashedWorker = 500 "job-crashed-worker", "The training took its worker down",
-        "The process that trained died several times.", "Use a smaller network; see the logs of the worker.";
+    JobCrashedWorker = 500 "job-crashed-worker", "The job took its worker down",
+        "The process that did the work died several times.", "Use a smaller network, or send a smaller file; see the logs of the worker.";
     DatabaseUnavailable = 503 "database-unavailable", "The database does not answer",
         "The database is away or overloaded.", "Try again after the time in Retry-After.";
     StorageUnavailable = 503 "storage-unavailable", "The file store does not answer",
@@ -197,8 +195,8 @@ problems! {
         "With strict=true, every field must be an input of the model.", "Remove the fields listed in `errors`.";
 
     // The server.
-    QueueFull = 429 "queue-full", "Too many trainings wait",
-        "The queue has reached its limit.", "Try again after the time in Retry-After, or cancel some.";
+    QueueFull = 429 "queue-full", "Too many jobs wait",
+        "The queue has reached its limit.", "Try again after the time in Retry-After, or cancel or delete some.";
     Internal = 500 "internal", "Something went wrong inside",
         "A fault of the program. Your request may well be right.", "Report it with the request_id.";
     ModelCorrupt = 500 "model-corrupt", "The model file is damaged",
@@ -224,190 +222,5 @@ impl Slug {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.kind().status).expect("the table holds valid statuses")
-    }
-}
-
-/// One thing that is wrong, and where.
-#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
-pub struct ErrorItem {
-    /// JSON pointer into the body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
-    /// Column of the table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// 1-based line of the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
-    /// Sheet of the workbook.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sheet: Option<String>,
-    /// The value as it was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<serde_json::Value>,
-    /// What is wrong with it, and what would be right.
-    pub message: String,
-}
-
-/// An answer that says what went wrong, where, and how to mend it.
-#[derive(Debug, Clone)]
-pub struct Problem {
-    slug: Slug,
-    detail: Cow<'static, str>,
-    errors: Vec<ErrorItem>,
-    headers: HeaderMap,
-}
-
-/// Result of a handler.
-pub type Result<T, E = Problem> = std::result::Result<T, E>;
-
-impl Problem {
-    /// A problem of this kind; `detail` says what is wrong here.
-    pub fn new(slug: Slug, detail: impl Into<Cow<'static, str>>) -> Self {
-        let mut problem = Self { slug, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() };
-        if matches!(slug.kind().status, 429 | 503) || slug == Slug::IdempotencyKeyInUse {
-            problem.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        problem
-    }
-
-    /// A fault of the program: the cause goes to the log, the client gets the request id.
-    pub fn internal(cause: impl std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
-        Self::new(Slug::Internal, "the server failed to answer; its log has the cause under this request_id")
-    }
-
-    /// One field of the request is wrong.
-    pub fn invalid(pointer: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let place = pointer.trim_start_matches('/').to_owned();
-        Self::new(Slug::InvalidParameter, format!("`{place}`: {message}")).with_errors(vec![ErrorItem {
-            pointer: Some(pointer.to_owned()),
-            message,
-            ..ErrorItem::default()
-        }])
-    }
-
-    /// Adds the single things that are wrong.
-    #[must_use]
-    pub fn with_errors(mut self, errors: Vec<ErrorItem>) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// Adds a header to the answer.
-    #[must_use]
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// Closes the connection after the answer: the rest of the body is not going to be read.
-    #[must_use]
-    pub fn closing(self) -> Self {
-        self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
-    }
-
-    /// What kind of problem it is.
-    pub fn slug(&self) -> Slug {
-        self.slug
-    }
-
-    /// What is wrong here, and how to mend it.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-}
-
-impl std::fmt::Display for Problem {
-    /// The detail, then one line per thing that is wrong; for the command line.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.detail)?;
-        for error in &self.errors {
-            write!(f, "\n  {} {}", error.pointer.as_deref().unwrap_or_default(), error.message)?;
-        }
-        Ok(())
-    }
-}
-
-/// The document. `request_id` is put in by the outermost layer, which knows it.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ErrorItem],
-}
-
-impl Problem {
-    /// The answer, with the id of the request it answers.
-    pub fn into_response_for(self, request_id: Option<&str>) -> Response {
-        let kind = self.slug.kind();
-        let document = Document {
-            r#type: format!("/problems/{}", kind.slug),
-            title: kind.title,
-            status: kind.status,
-            detail: &self.detail,
-            request_id,
-            errors: &self.errors,
-        };
-        let body = serde_json::to_vec(&document).expect("text and numbers always serialise");
-        let status = self.slug.status();
-        self.respond(status, "application/problem+json", body)
-    }
-
-    /// The answer as `document`, in the words of another protocol; the headers stay.
-    pub fn into_json_response(self, status: StatusCode, document: &serde_json::Value) -> Response {
-        self.respond(status, "application/json", document.to_string().into_bytes())
-    }
-
-    fn respond(self, status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = self.headers;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        response
-    }
-}
-
-impl IntoResponse for Problem {
-    /// Leaves the problem itself in the answer, so that the outermost layer can write it again
-    /// with the request id.
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.slug.status();
-        response.extensions_mut().insert(Box::new(self));
-        response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn the_table_is_sound() {
-        let mut seen = HashSet::new();
-        for slug in Slug::ALL {
-            let kind = slug.kind();
-            assert!(seen.insert(kind.slug), "{} is there twice", kind.slug);
-            assert!((400..600).contains(&kind.status), "{}", kind.slug);
-            assert!(kind.slug.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", kind.slug);
-            assert!(kind.meaning.ends_with('.') && !kind.mend.is_empty(), "{}", kind.slug);
-            assert_eq!(Slug::find(kind.slug), Some(*slug));
-        }
-    }
-
-    #[test]
-    fn refusals_for_lack_of_room_say_when_to_come_back() {
-        for slug in Slug::ALL.iter().filter(|slug| matches!(slug.kind().status, 429 | 503)) {
-            let response = Problem::new(*slug, "x").into_response_for(None);
-            assert!(response.headers().contains_key(header::RETRY_AFTER), "{slug:?}");
-        }
     }
 }

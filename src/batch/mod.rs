@@ -1,0 +1,16 @@
+//! A spreadsheet comes back with the answers: its own columns as they were, and further ones.
+//!
+//! ```text
+//! file --Sheet::read--> table.parquet, twice: typed, and as the cells are spelt
+//!      --write::answer: some rows at a time, on all processors--> the file with the answers
+//!                       rows -> cells -> Model::predict -> further columns -> text
+//! ```
+//!
+//! However long the file is, only so many rows of it are in memory at once. [`worker`] answers files in the background.
+
+pub mod answers;
+pub mod sheet;
+pub mod worker;
+pub mod write;
+
+pub use sheet::Sheet;
