@@ -4,6 +4,7 @@
 //! text      the sniffer and the text reader, in this process
 //! workbook  archives and their parts, each in a reading process with its limits
 //! number    one cell as a number, against the standard's parser
+//! model     model files, as an import reads them (`support/fuzz_model.rs`; needs no corpus)
 //! ```
 //!
 //! Inputs are made from the corpus in `tests/corpus` by mutations that know what files are made of.
@@ -14,6 +15,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "support/fuzz_model.rs"]
+mod fuzz_model;
 #[path = "../tests/support/invariants.rs"]
 mod invariants;
 
@@ -139,9 +142,17 @@ fn main() -> io::Result<()> {
     let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(60);
     let named = |target: &str| arguments.iter().any(|argument| argument == target);
     let keeps = named("--keep");
-    for target in ["text", "workbook", "number"] {
-        if named(target) || !["text", "workbook", "number"].into_iter().any(named) {
-            fuzz(target, Duration::from_secs(seconds), keeps)?;
+    let targets = ["text", "workbook", "number", "model"];
+    for target in targets {
+        if !named(target) && targets.into_iter().any(named) {
+            continue;
+        }
+        let time = Duration::from_secs(seconds);
+        if target == "model" {
+            let mut random = Random::new();
+            fuzz_model::run(time, &mut |n| random.below(n));
+        } else {
+            fuzz(target, time, keeps)?;
         }
     }
     Ok(())
@@ -167,7 +178,7 @@ fn fuzz(target: &str, time: Duration, keeps: bool) -> io::Result<()> {
     };
     // A panic is a finding, whose place is told; the line of the default hook would be all there is.
     panic::set_hook(Box::new(|_| {}));
-    let mut random = Random(Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()));
+    let mut random = Random::new();
     let mut kinds = HashSet::new();
     let (mut n_runs, mut n_faults) = (0u64, 0u64);
     let n_seeds = corpus.len();
@@ -344,6 +355,10 @@ fn mutate_part(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
 struct Random(u64);
 
 impl Random {
+    fn new() -> Self {
+        Self(Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()))
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.0 |= 1;
         self.0 ^= self.0 << 13;

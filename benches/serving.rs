@@ -1,244 +1,276 @@
-//! One-row `POST /predict` over loopback, beside PyTorch and onnxruntime behind `FastAPI` and uvicorn,
-//! serving the same network.
+//! One-row predictions over loopback, beside the usual ways to serve the same network in Python.
 //!
-//! `cargo bench --bench serving`; the peers run where `TAQICFD_PEERS_PYTHON` names a Python that has
-//! it (`pip install -r benches/peers/requirements.txt`). Keep-alive connections, each sending its next
-//! request when the answer to the last has come; the load comes from one thread of this process, so
-//! that a machine with two processors has one for the server. Both sides answer the same requests, in
-//! turn, without a log line per request. Also shown: the time from starting the process until it is
-//! ready, and its memory when idle.
+//! ```text
+//! TAQICFD_PEERS_PYTHON=peers/bin/python TAQICFD_MLSERVER_PYTHON=mlserver/bin/python cargo bench --bench serving
+//! ```
+//!
+//! The peers run where these name a Python that has them (`pip install -r benches/peers/requirements.txt`, and
+//! `benches/peers/requirements-mlserver.txt` in an environment of its own). The load comes from one thread of this
+//! process, so that a machine with two processors has one for the server. All sides answer the same row, each in its own
+//! protocol, in turn, without a log line per request. Also shown: the time from starting the process until it is ready,
+//! its memory when idle, the first prediction from a model that is on disk only, and predictions beside a training.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/load.rs"]
+mod load;
 #[path = "support/server.rs"]
 mod server;
 
+use client::{call, parse, queue, train, try_call};
+use load::{Load, measure};
 use serde_json::{Value, json};
 use server::{Server, free_address};
 use std::{
-    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 const ROUNDS: usize = 3;
-const WARM_UP: Duration = Duration::from_millis(500);
-const MEASURED: Duration = Duration::from_secs(3);
+
+/// A way to serve the network.
+struct Peer {
+    name: &'static str,
+    script: &'static str,
+    /// Of the file it reads, at `GET /model/{model_id}`.
+    format: &'static str,
+    /// Names the Python that has it.
+    python: &'static str,
+    protocol: Protocol,
+}
+
+/// Where and how a row is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Protocol {
+    Own,
+    OpenInference,
+    Mlflow,
+}
+
+const PEERS: [Peer; 4] = [
+    Peer {
+        name: "FastAPI + PyTorch",
+        script: "predict_server.py",
+        format: "native",
+        python: "TAQICFD_PEERS_PYTHON",
+        protocol: Protocol::Own,
+    },
+    Peer {
+        name: "FastAPI + onnxruntime",
+        script: "onnx_server.py",
+        format: "onnx",
+        python: "TAQICFD_PEERS_PYTHON",
+        protocol: Protocol::Own,
+    },
+    Peer {
+        name: "MLServer + PyTorch",
+        script: "mlserver_server.py",
+        format: "native",
+        python: "TAQICFD_MLSERVER_PYTHON",
+        protocol: Protocol::OpenInference,
+    },
+    Peer {
+        name: "mlflow models serve",
+        script: "mlflow_server.py",
+        format: "native",
+        python: "TAQICFD_MLSERVER_PYTHON",
+        protocol: Protocol::Mlflow,
+    },
+];
+
+impl Protocol {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Own => "/predict",
+            Self::OpenInference => "/v2/models/airfoil/infer",
+            Self::Mlflow => "/invocations",
+        }
+    }
+
+    fn body(self) -> String {
+        let row = json!({"frequency_hz": 1000, "angle_of_attack_deg": 2.0, "chord_m": 0.3048,
+            "free_stream_velocity_ms": 71.3, "displacement_thickness_m": 0.0027});
+        match self {
+            Self::Own => json!({"model": "airfoil", "data": [row]}),
+            Self::Mlflow => json!({"dataframe_records": [row]}),
+            Self::OpenInference => {
+                let tensor = |(name, value): (&String, &Value)| {
+                    json!({"name": name, "shape": [1, 1], "datatype": "FP64", "data": [value]})
+                };
+                json!({"inputs": row.as_object().into_iter().flatten().map(tensor).collect::<Vec<_>>()})
+            }
+        }
+        .to_string()
+    }
+
+    /// The prediction in an answer.
+    fn value(self, answer: &Value) -> Option<f64> {
+        match self {
+            Self::OpenInference => answer["outputs"][0]["data"][0].as_f64(),
+            _ => {
+                let prediction = &answer["predictions"][0];
+                prediction["sound_pressure_db"].as_f64().or_else(|| prediction.as_f64())
+            }
+        }
+    }
+
+    fn ask(self, address: SocketAddr) -> f64 {
+        let answer = parse(&call(address, "POST", self.path(), "application/json", self.body().as_bytes()));
+        self.value(&answer).unwrap_or_else(|| panic!("no prediction: {answer}"))
+    }
+}
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (ours, ready) = taqicfd(folder.path());
+    let begun = Instant::now();
+    let ours = taqicfd(folder.path());
+    let ready = begun.elapsed();
     sleep(Duration::from_secs(2));
     println!("ready after {:.0} ms; idle memory {:.1} MiB", ready.as_secs_f64() * 1e3, ours.memory_mib());
 
-    let model_id = train(ours.address);
-    let row = json!({"frequency_hz": 1000, "angle_of_attack_deg": 2.0, "chord_m": 0.3048,
-        "free_stream_velocity_ms": 71.3, "displacement_thickness_m": 0.0027});
-    let body = json!({"model_id": model_id, "data": [row]}).to_string();
-    let prediction = predict(ours.address, &body);
+    let model_id = train(ours.address, &json!({"model_name": "airfoil"}));
+    let prediction = Protocol::Own.ask(ours.address);
     println!("the row is predicted as {prediction}");
-
-    let peers = [
-        ("FastAPI + PyTorch", "predict_server.py", "?format=native"),
-        ("FastAPI + onnxruntime", "onnx_server.py", "?format=onnx"),
-    ];
-    let peers = peers.map(|(name, script, format)| {
-        let model = folder.path().join(script).with_extension("model");
-        let file = call(ours.address, "GET", &format!("/model/{model_id}{format}"), "", &[]);
-        std::fs::write(&model, file).expect("writable");
-        let peer = peer(script, &model);
-        if let Some(peer) = &peer {
-            let other = predict(peer.address, &body);
-            println!("by {name} as {other}");
-            assert!((prediction - other).abs() < 1e-4 * prediction.abs(), "not the same network");
-        }
-        (name, peer)
-    });
-
-    println!(
-        "\n{:>12} {:<22} {:>10} {:>9} {:>9} {:>8}",
-        "connections", "", "requests/s", "p50 ms", "p99 ms", "ratio"
-    );
-    for connections in CONNECTIONS {
-        let mut sides = vec![("taqicfd", Some(&ours))];
-        sides.extend(peers.iter().map(|(name, peer)| (*name, peer.as_ref())));
-        let mut all_loads: Vec<(&str, Vec<Load>)> = Vec::new();
-        // In turn, so that both see the same state of the machine; the median round counts.
-        for _ in 0..ROUNDS {
-            for (name, server) in &sides {
-                let Some(server) = server else { continue };
-                let load = measure(server.address, &body, connections);
-                match all_loads.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, loads)) => loads.push(load),
-                    None => all_loads.push((name, vec![load])),
-                }
-            }
-        }
-        let mut own = None;
-        for (name, mut loads) in all_loads {
-            loads.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-            let Load { per_second, p50_ms, p99_ms } = loads[loads.len() / 2];
-            let ratio = own.get_or_insert(per_second);
-            println!(
-                "{connections:>12} {name:<22} {per_second:>10.0} {p50_ms:>9.3} {p99_ms:>9.3} {:>7.1}x",
-                *ratio / per_second
-            );
-        }
-    }
+    let ours = show_cold_start(ours, folder.path());
+    compare(&ours, &model_id, prediction, folder.path());
+    show_beside_training(&ours);
     println!("\nmemory after the load {:.1} MiB", ours.memory_mib());
 }
 
-/// Our binary on a fresh folder, and the time until it was ready.
-fn taqicfd(folder: &Path) -> (Server, Duration) {
-    let begun = Instant::now();
-    let server = Server::taqicfd(folder, |address| {
+/// Requests per second of all sides.
+fn compare(ours: &Server, model_id: &str, prediction: f64, folder: &Path) {
+    let peers: Vec<(&Peer, Server)> = PEERS
+        .iter()
+        .filter_map(|peer| {
+            let file =
+                call(ours.address, "GET", &format!("/model/{model_id}?format={}", peer.format), "", &[]);
+            let model = folder.join(peer.script).with_extension("model");
+            std::fs::write(&model, file).expect("writable");
+            let server = start(peer, &model)?;
+            let other = peer.protocol.ask(server.address);
+            assert!(
+                (prediction - other).abs() < 1e-4 * prediction.abs(),
+                "{}: not the same network",
+                peer.name
+            );
+            Some((peer, server))
+        })
+        .collect();
+    println!(
+        "\n{:>12} {:<26} {:>10} {:>9} {:>9} {:>8}",
+        "connections", "", "requests/s", "p50 ms", "p99 ms", "ratio"
+    );
+    for connections in CONNECTIONS {
+        let own = [Protocol::Own, Protocol::OpenInference, Protocol::Mlflow].map(|protocol| {
+            let name = if protocol == Protocol::Own {
+                "taqicfd".to_owned()
+            } else {
+                format!("taqicfd, {}", &protocol.path()[..protocol.path().len().min(12)])
+            };
+            (name, ours.address, protocol)
+        });
+        let others = peers.iter().map(|(peer, server)| (peer.name.to_owned(), server.address, peer.protocol));
+        let sides: Vec<(String, SocketAddr, Protocol)> = own.into_iter().chain(others).collect();
+        let mut loads: Vec<Vec<Load>> = vec![Vec::new(); sides.len()];
+        // In turn, so that all see the same state of the machine; the median round counts.
+        for _ in 0..ROUNDS {
+            for ((_, address, protocol), loads) in sides.iter().zip(&mut loads) {
+                loads.push(measure(*address, protocol.path(), &protocol.body(), connections));
+            }
+        }
+        let loads: Vec<Load> = loads.into_iter().map(median).collect();
+        for ((name, ..), Load { per_second, p50_ms, p99_ms }) in sides.iter().zip(&loads) {
+            let ratio = loads[0].per_second / per_second;
+            println!(
+                "{connections:>12} {name:<26} {per_second:>10.0} {p50_ms:>9.3} {p99_ms:>9.3} {ratio:>7.1}x"
+            );
+        }
+    }
+}
+
+fn median(mut loads: Vec<Load>) -> Load {
+    loads.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    loads[loads.len() / 2]
+}
+
+/// The first prediction of a server that has just started: the model is on disk only.
+fn show_cold_start(ours: Server, folder: &Path) -> Server {
+    drop(ours);
+    let mut times = Vec::new();
+    let mut server = taqicfd(folder);
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        Protocol::Own.ask(server.address);
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        drop(server);
+        server = taqicfd(folder);
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "first prediction from a model on disk: {:.1} ms, at most {:.1}",
+        times[times.len() / 2],
+        times[ROUNDS - 1]
+    );
+    server
+}
+
+/// One connection beside a training of preset `best`, and beside nothing.
+fn show_beside_training(ours: &Server) {
+    let protocol = Protocol::Own;
+    let load =
+        || median((0..ROUNDS).map(|_| measure(ours.address, protocol.path(), &protocol.body(), 1)).collect());
+    let idle = load();
+    let settings = json!({"model_name": "beside", "preset": "best", "epochs": 4000, "time_limit_s": 120});
+    let training = queue(ours.address, &settings);
+    let path = format!("/trainings/{}", training["training_id"].as_str().expect("an id"));
+    let status = || parse(&call(ours.address, "GET", &path, "", &[]))["status"].as_str().map(str::to_owned);
+    while status().as_deref() == Some("queued") {
+        sleep(Duration::from_millis(50));
+    }
+    let busy = load();
+    assert_eq!(status().as_deref(), Some("running"), "the training ended before the load did");
+    call(ours.address, "POST", &format!("{path}/cancel"), "application/json", b"{}");
+    println!("\n1 connection: p50 {:.3}, p99 {:.3} ms", idle.p50_ms, idle.p99_ms);
+    println!(
+        "beside a training: p50 {:.3}, p99 {:.3} ms ({:.1} x)",
+        busy.p50_ms,
+        busy.p99_ms,
+        busy.p99_ms / idle.p99_ms
+    );
+}
+
+/// Our binary.
+fn taqicfd(folder: &Path) -> Server {
+    Server::taqicfd(folder, |address| {
         try_call(address, "GET", "/readyz", "", &[]).is_some_and(|(status, _)| status == 200)
-    });
-    (server, begun.elapsed())
+    })
 }
 
 /// A usual way to serve a network in Python, with the same model.
-fn peer(script: &str, model: &Path) -> Option<Server> {
+fn start(peer: &Peer, model: &Path) -> Option<Server> {
     #[expect(clippy::disallowed_methods, reason = "a bench has no settings of its own")]
-    let Ok(python) = std::env::var("TAQICFD_PEERS_PYTHON") else {
-        eprintln!(
-            "SKIPPED {script}: set TAQICFD_PEERS_PYTHON to a Python that has fastapi, uvicorn, torch and onnxruntime"
-        );
+    let Ok(python) = std::env::var(peer.python) else {
+        eprintln!("SKIPPED {}: set {} to a Python that has what it needs", peer.name, peer.python);
         return None;
     };
     let address = free_address();
     let mut command = Command::new(python);
     command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(peer.script))
         .arg(model)
-        .arg(address.port().to_string());
+        .arg(address.port().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let protocol = peer.protocol;
     Some(Server::start(&mut command, address, Duration::from_mins(2), |address| {
         TcpStream::connect(address).is_ok()
+            && try_call(address, "POST", protocol.path(), "application/json", protocol.body().as_bytes())
+                .is_some_and(|(status, _)| status == 200)
     }))
-}
-
-/// Uploads the sample, trains with the default settings, and returns the model.
-fn train(address: SocketAddr) -> String {
-    let file = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/airfoil_noise.csv"));
-    let parse = |bytes: Vec<u8>| -> Value { serde_json::from_slice(&bytes).expect("JSON") };
-    let dataset = parse(call(address, "POST", "/upload?filename=airfoil_noise.csv", "text/csv", file));
-    let request = json!({"dataset_id": dataset["dataset_id"], "target": "sound_pressure_db"}).to_string();
-    let mut training = parse(call(address, "POST", "/train", "application/json", request.as_bytes()));
-    let path = format!("/trainings/{}?wait=20", training["training_id"].as_str().expect("an id"));
-    while matches!(training["status"].as_str(), Some("queued" | "running")) {
-        training = parse(call(address, "GET", &path, "", &[]));
-    }
-    let model_id = training["model_id"].as_str();
-    model_id.unwrap_or_else(|| panic!("no model: {training}")).to_owned()
-}
-
-fn predict(address: SocketAddr, body: &str) -> f64 {
-    let answer = call(address, "POST", "/predict", "application/json", body.as_bytes());
-    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-    answer["predictions"][0]["sound_pressure_db"]
-        .as_f64()
-        .unwrap_or_else(|| panic!("no prediction: {answer}"))
-}
-
-/// One request on a connection of its own; panics unless it succeeds.
-fn call(address: SocketAddr, method: &str, path: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
-    let (status, answer) = try_call(address, method, path, media_type, body).expect("the server answers");
-    assert!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
-    answer
-}
-
-fn try_call(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    media_type: &str,
-    body: &[u8],
-) -> Option<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(&request(method, path, media_type, body, "close")).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let status = std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()?;
-    Some((status, answer.split_off(head)))
-}
-
-fn request(method: &str, path: &str, media_type: &str, body: &[u8], connection: &str) -> Vec<u8> {
-    let mut bytes =
-        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\n").into_bytes();
-    if !media_type.is_empty() {
-        bytes.extend(format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len()).bytes());
-    }
-    bytes.extend(b"\r\n");
-    bytes.extend(body);
-    bytes
-}
-
-/// What was measured.
-#[derive(Clone, Copy)]
-struct Load {
-    per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-}
-
-fn measure(address: SocketAddr, body: &str, connections: usize) -> Load {
-    let request = request("POST", "/predict", "application/json", body.as_bytes(), "keep-alive");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut times = runtime.block_on(async {
-        let begun = Instant::now();
-        let clients: Vec<_> = (0..connections)
-            .map(|_| tokio::spawn(send_again_and_again(address, request.clone(), begun)))
-            .collect();
-        let mut times = Vec::new();
-        for client in clients {
-            times.extend(client.await.expect("a client does not panic"));
-        }
-        times
-    });
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize] * 1e3;
-    Load { per_second: times.len() as f64 / MEASURED.as_secs_f64(), p50_ms: at(0.5), p99_ms: at(0.99) }
-}
-
-/// Seconds of each request that began after the warm-up and ended in the measured time.
-async fn send_again_and_again(address: SocketAddr, request: Vec<u8>, begun: Instant) -> Vec<f64> {
-    let mut stream = tokio::net::TcpStream::connect(address).await.expect("the server accepts");
-    stream.set_nodelay(true).expect("a socket");
-    let (mut times, mut answer) = (Vec::new(), Vec::new());
-    loop {
-        let sent = Instant::now();
-        stream.write_all(&request).await.expect("the server reads");
-        read_answer(&mut stream, &mut answer).await;
-        let now = begun.elapsed();
-        if now > WARM_UP + MEASURED {
-            return times;
-        }
-        if now > WARM_UP {
-            times.push(sent.elapsed().as_secs_f64());
-        }
-    }
-}
-
-/// Reads one answer, which must be a 200 with its length.
-async fn read_answer(stream: &mut tokio::net::TcpStream, answer: &mut Vec<u8>) {
-    answer.clear();
-    loop {
-        let n_read = stream.read_buf(answer).await.expect("the server answers");
-        assert!(n_read > 0, "the server has closed the connection");
-        let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
-        let head_text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-        let length = head_text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
-        let length: usize =
-            length.and_then(|text| text.trim().parse().ok()).expect("an answer with its length");
-        if answer.len() >= head + 4 + length {
-            return;
-        }
-    }
 }
