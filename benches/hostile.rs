@@ -19,6 +19,11 @@ use std::{
     time::Instant,
 };
 
+/// Where the answer is right and other than stated: file, answer, why.
+const OTHERWISE: &[(&str, &str, &str)] = &[
+    ("excel_pasting.csv", "13x9", "the total and the two notes under the table are none of its rows"),
+    ("57893-many-merges.xlsx", "422 empty-file", "the merged ranges are there, but no cell has a value"),
+];
 const ROUNDS: usize = 3;
 const SLOWEST_S: f64 = 10.0;
 
@@ -88,7 +93,7 @@ fn main() -> io::Result<()> {
             stated.chars().take(60).collect::<String>(),
             answers[0].0,
             server.memory_mib(),
-            if is_right { "as stated" } else { "DIFFERS" }
+            if is_right { "as stated" } else { otherwise(path, &answers[0].0).unwrap_or("DIFFERS") }
         );
     }
     let n_left = fs::read_dir(home.path().join("data/tmp")).map_or(0, Iterator::count);
@@ -100,6 +105,13 @@ fn main() -> io::Result<()> {
         if server.is_running() { "never stopped" } else { "ENDED" }
     );
     Ok(())
+}
+
+/// Why the answer is other than stated, where it is known and right.
+fn otherwise(path: &Path, found: &str) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?;
+    let known = OTHERWISE.iter().find(|(file, right, _)| name.ends_with(file) && *right == found);
+    known.map(|(_, _, why)| *why)
 }
 
 /// The files and what is said of them.

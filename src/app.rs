@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     config::Settings,
-    dataset::ReadOptions,
+    dataset::{Look, ReadOptions},
     id::PredictionId,
     ingest::{self, IngestError, IngestRequest, IngestSettings, Ingested},
     jobs::{Changes, Live},
@@ -143,15 +143,17 @@ impl App {
         &self.0.readers
     }
 
-    /// Reads a spreadsheet in a child process, when it is its turn.
+    /// Reads a spreadsheet in a child process, when it is its turn; `on_look` is told how far it has come.
     pub async fn read_file(
         &self,
         file: &Path,
         filename: &str,
         options: &ReadOptions,
+        on_look: &mut (dyn FnMut(Look) + Send),
     ) -> Result<Ingested, IngestError> {
         let _permit = self.0.readers.acquire().await.expect("the semaphore is never closed");
-        ingest::ingest(IngestRequest { file, filename, options }, &self.ingest_settings()?).await
+        let request = IngestRequest { file, filename, options };
+        ingest::ingest_watched(request, &self.ingest_settings()?, on_look).await
     }
 
     fn ingest_settings(&self) -> std::io::Result<IngestSettings> {

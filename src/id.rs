@@ -45,6 +45,10 @@ id!(
     DatasetId
 );
 id!(
+    /// Names one upload that is read while its sender does not wait.
+    ReadingId
+);
+id!(
     /// Names one training: a request, its progress and its outcome.
     TrainingId
 );

@@ -9,14 +9,17 @@
 //!   write job.json into a scratch folder
 //!   start the child: no stdin, empty            limit address space, data, CPU, core, file size
 //!     environment, killed when dropped          dataset::read -> table, description
-//!   wait, at most the wall-clock limit          write table.parquet, then description.json
+//!   wait, at most the wall-clock limit          say on stdout how far it is, twice a second
+//!                                               write table.parquet, then description.json
 //!   exit 0: read description.json             exit 0
-//!   exit 1: stdout is the ReadError as JSON   exit 1
+//!   exit 1: stdout ends with the ReadError    exit 1
 //!   exit 3: the disk is full                  exit 3
 //!   anything else, or too late: the file is refused, saying which limit it met
 //! ```
 
-use crate::dataset::{self, Description, Problem, ReadError, ReadLimits, ReadOptions};
+use crate::dataset::{
+    self, Description, Look, Phase, Problem, Progress, ReadError, ReadLimits, ReadOptions, Source,
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,9 +27,11 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitCode, ExitStatus, Stdio},
-    time::Duration,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
 };
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use uuid::Uuid;
 
 /// The hidden subcommand under which this program reads a file; its one argument is the job file.
@@ -37,8 +42,14 @@ const EXIT_REFUSED: u8 = 1;
 const EXIT_DISK_FULL: u8 = 3;
 const SIGXCPU: i32 = 24;
 const SIGKILL: i32 = 9;
-/// The child says nothing longer than an error with its places.
-const MAX_STDOUT_BYTES: u64 = 1 << 20;
+/// The child says how far it is, and nothing longer than an error with its places.
+const MAX_STDOUT_BYTES: u64 = 1 << 24;
+/// What a line of the child begins with that says how far it is.
+const LOOK: &[u8] = b"look ";
+/// How often it says so.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a long reading is told in the log.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// What a child may use.
 #[derive(Debug, Clone)]
@@ -149,6 +160,15 @@ struct Job {
 
 /// Reads a file in a child process.
 pub async fn ingest(request: IngestRequest<'_>, settings: &IngestSettings) -> Result<Ingested, IngestError> {
+    ingest_watched(request, settings, &mut |_| {}).await
+}
+
+/// The same; `on_look` is told how far it has come, at once and then twice a second.
+pub async fn ingest_watched(
+    request: IngestRequest<'_>,
+    settings: &IngestSettings,
+    on_look: &mut (dyn FnMut(Look) + Send),
+) -> Result<Ingested, IngestError> {
     let scratch = Scratch::new(&settings.scratch_dir)?;
     let job = Job {
         file: std::path::absolute(request.file)?,
@@ -177,24 +197,54 @@ pub async fn ingest(request: IngestRequest<'_>, settings: &IngestSettings) -> Re
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
-    let mut said = Vec::new();
-    let mut stdout = child
+    on_look(Look::default());
+    let stdout = child
         .stdout
         .take()
         .ok_or_else(|| io::Error::other("the child has no stdout"))?
         .take(MAX_STDOUT_BYTES);
     let ended = tokio::time::timeout(settings.wall, async {
-        stdout.read_to_end(&mut said).await?;
-        drop(stdout);
-        child.wait().await
+        let said = listen(stdout, on_look).await?;
+        Ok::<_, io::Error>((child.wait().await?, said))
     });
-    let Ok(status) = ended.await else {
+    let Ok(ended) = ended.await else {
         child.kill().await?;
         return Err(
             limit_met(&job, &format!("reading it took longer than {} s", settings.wall.as_secs())).into()
         );
     };
-    answer(status?, &said, job, scratch).await
+    let (status, said) = ended?;
+    answer(status, &said, job, scratch).await
+}
+
+/// Hands on what the child says of how far it is, and returns what else it says.
+async fn listen(
+    stdout: impl AsyncRead + Unpin,
+    on_look: &mut (dyn FnMut(Look) + Send),
+) -> io::Result<Vec<u8>> {
+    let mut stdout = BufReader::new(stdout);
+    let (mut line, mut said) = (Vec::new(), Vec::new());
+    let mut told = Instant::now();
+    while stdout.read_until(b'\n', &mut line).await? > 0 {
+        match line.strip_prefix(LOOK).map(serde_json::from_slice::<Look>) {
+            Some(Ok(look)) => {
+                on_look(look);
+                if told.elapsed() >= LOG_EVERY {
+                    told = Instant::now();
+                    let percent = (look.progress * 100.0).round();
+                    tracing::info!(
+                        phase = look.phase.as_str(),
+                        percent,
+                        rows = look.rows,
+                        "still reading a file"
+                    );
+                }
+            }
+            _ => said.append(&mut line),
+        }
+        line.clear();
+    }
+    Ok(said)
 }
 
 async fn answer(
@@ -234,7 +284,7 @@ async fn answer(
 /// A file that met a limit of the child. A workbook that does is taken for a malformed one: they
 /// are kept small by everything checked before.
 fn limit_met(job: &Job, what: &str) -> ReadError {
-    let starts_with = |magic| dataset::Source::Path(&job.file).starts_with(magic).unwrap_or(false);
+    let starts_with = |magic| Source::Path(&job.file).starts_with(magic).unwrap_or(false);
     if starts_with(b"PK") || starts_with(b"\xd0\xcf\x11\xe0") {
         ReadError::MalformedWorkbook(Problem::new(format!(
             "the workbook cannot be read: {what}. Save only the sheet with the table, or as .csv"
@@ -282,15 +332,39 @@ impl From<ReadError> for ChildError {
 fn run_child(job_file: &Path) -> Result<(), ChildError> {
     let job: Job = serde_json::from_slice(&fs::read(job_file)?).map_err(io::Error::other)?;
     limit_self(&job)?;
-    let reading = dataset::read(job.file.as_path(), &job.filename, &job.options, &job.limits)?;
-    dataset::parquet::write(&reading.table, &job.parquet).map_err(|error| match error {
-        dataset::parquet::ParquetError::Io(error) => ChildError::from(error),
-        other => io::Error::other(other).into(),
-    })?;
-    // Written last: it is there only where the table is whole.
-    let json = serde_json::to_vec(&reading.description).map_err(io::Error::other)?;
-    fs::write(&job.description, json)?;
-    Ok(())
+    let progress = Progress::default();
+    while_telling(&progress, || {
+        let source = Source::Watched(&job.file, &progress);
+        let reading = dataset::read(source, &job.filename, &job.options, &job.limits)?;
+        progress.begin(Phase::Storing, 0);
+        dataset::parquet::write(&reading.table, &job.parquet).map_err(|error| match error {
+            dataset::parquet::ParquetError::Io(error) => ChildError::from(error),
+            other => io::Error::other(other).into(),
+        })?;
+        // Written last: it is there only where the table is whole.
+        let json = serde_json::to_vec(&reading.description).map_err(io::Error::other)?;
+        fs::write(&job.description, json)?;
+        Ok(())
+    })
+}
+
+/// Does `work` while another thread says on stdout how far it has come.
+fn while_telling<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        // Dropped when the work has ended, however it has.
+        let (_working, ended) = channel::<()>();
+        // Where no thread can be had, nobody is told.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
+            while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let Ok(json) = serde_json::to_vec(&progress.look()) else { return };
+                let line = [LOOK, &json, b"\n"].concat();
+                if io::Write::write_all(&mut io::stdout().lock(), &line).is_err() {
+                    return;
+                }
+            }
+        });
+        work()
+    })
 }
 
 fn limit_self(job: &Job) -> io::Result<()> {
@@ -342,6 +416,18 @@ mod tests {
             IngestError::Read(error) => (error.slug().to_owned(), error.detail().to_owned()),
             other => (other.to_string(), String::new()),
         }
+    }
+
+    #[test]
+    fn what_a_child_says_is_told_and_its_refusal_kept() {
+        let look = Look { phase: Phase::Reading, progress: 0.5, rows: 7 };
+        let line = format!("look {}\n", serde_json::to_string(&look).unwrap());
+        let stdout = format!("{line}look nonsense\n{line}{{\"x\":1}}");
+        let mut looks = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let said = runtime.block_on(listen(stdout.as_bytes(), &mut |look| looks.push(look))).unwrap();
+        assert_eq!(looks, [look, look]);
+        assert_eq!(said, b"look nonsense\n{\"x\":1}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Sheet {
         filename: &str,
         options: &ReadOptions,
     ) -> Result<Self, IngestError> {
-        Ok(Self { typed: app.read_file(file, filename, options).await?, spelt: None })
+        Ok(Self { typed: app.read_file(file, filename, options, &mut |_| {}).await?, spelt: None })
     }
 
     /// Reads the file once more, for what stood in the cells, where that is to be repeated.
@@ -52,7 +52,7 @@ impl Sheet {
             names.iter().map(|name| ((*name).to_owned(), "text".to_owned())).collect();
         let options = ReadOptions { types: as_text, missing: Some(Vec::new()), ..options.clone() };
         // Without it, the cells are written as they were understood.
-        let spelt = app.read_file(file, filename, &options).await.ok();
+        let spelt = app.read_file(file, filename, &options, &mut |_| {}).await.ok();
         let is_same = |spelt: &Ingested| {
             let has = |name: &&str| spelt.description.columns.iter().any(|column| column.name == **name);
             spelt.description.rows == self.typed.description.rows && names.iter().all(has)

@@ -3,7 +3,7 @@
 use super::{ComputeArgs, backend, default_output, progress::Bar};
 use crate::{
     config,
-    dataset::{self, ReadLimits, ReadOptions},
+    dataset::{self, Progress, ReadError, ReadLimits, ReadOptions, Reading, Source},
     http::{
         messages,
         predict::{
@@ -22,7 +22,13 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
+
+/// How often the bar of a reading moves.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What `taqicfd train` takes.
 #[derive(Debug, Args)]
@@ -80,11 +86,30 @@ pub(super) struct PredictArgs {
     compute: ComputeArgs,
 }
 
+/// Reads the file, with a bar where it takes long.
+fn read(file: &Path, name: &str, options: &ReadOptions) -> Result<Reading, ReadError> {
+    let progress = Progress::default();
+    let looked_at = &progress;
+    thread::scope(|scope| {
+        // Dropped when the reading has ended, however it has.
+        let (_reading, ended) = channel::<()>();
+        scope.spawn(move || {
+            let mut bar = Bar::new();
+            while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let look = looked_at.look();
+                bar.show(look.progress, &super::in_language(&format!("{} rows read", look.rows)));
+            }
+            bar.end();
+        });
+        dataset::read(Source::Watched(file, &progress), name, options, &ReadLimits::default())
+    })
+}
+
 /// Trains and writes the model file.
 pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let options = ReadOptions { sheet: args.sheet, decimal: args.decimal, ..ReadOptions::default() };
     let name = args.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let reading = dataset::read(args.file.as_path(), &name, &options, &ReadLimits::default())
+    let reading = read(&args.file, &name, &options)
         .map_err(|error| anyhow::anyhow!("{}: {}", args.file.display(), error.detail()))?;
     let mut request: TrainRequest = match &args.settings {
         Some(json) => serde_json::from_str(json).context("--settings is not the body of POST /train")?,
@@ -111,7 +136,7 @@ pub(super) fn train(args: TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let compute = Compute {
         backend: backend(args.compute.backend),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: thread::available_parallelism().map_or(1, usize::from),
         checkpoint_s: f64::INFINITY,
     };
     let mut bar = Bar::new();

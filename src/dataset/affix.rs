@@ -12,6 +12,9 @@ const CURRENCIES: &[&str] =
 pub(super) struct Affix(&'static str);
 
 impl Affix {
+    /// The percent sign.
+    pub(super) const PERCENT: Self = Self("%");
+
     /// The sign of a cell, where the cell has one.
     pub(super) fn of(text: &str) -> Option<Self> {
         let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(text);

@@ -246,6 +246,11 @@ impl BodyRows {
         let Some(first) = filled.next() else { return false };
         let Cell::Text(text) = row.cell(first) else { return false };
         let is_alone = filled.next().is_none();
+        let goes_on = !self.held.is_empty() && row.n_cells() < self.min_width;
+        if goes_on && std::str::from_utf8(text).is_ok_and(|text| !is_value(&OwnedCell::Text(text.to_owned())))
+        {
+            return true;
+        }
         if !is_alone && !text.first().is_some_and(u8::is_ascii_alphabetic) {
             return false;
         }
@@ -260,6 +265,7 @@ impl BodyRows {
                 && (longest == 0
                     || row.line() > self.last_line + 1
                     || begins_note(text)
+                    || is_short && ends_file(text)
                     || is_total(text)
                     || (text.contains(' ') && text.chars().count() > 2 * longest));
         }
@@ -272,6 +278,12 @@ fn first_text(cells: &[OwnedCell]) -> Option<&str> {
         OwnedCell::Text(text) => Some(text),
         _ => None,
     }
+}
+
+/// A drawn line, or the word for the end.
+fn ends_file(text: &str) -> bool {
+    !text.contains(char::is_alphanumeric)
+        || ["end", "eof", "fim", "fin", "ende"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn begins_note(text: &str) -> bool {
@@ -371,8 +383,10 @@ mod tests {
         let kept = kept.into_iter().filter(|name| name != "Total").collect::<Vec<_>>();
         let footer = format!("{table}\nTotal;9;12\n;;\nSource: the office;;\n(1) estimated;;");
         assert_eq!(check(&footer), (kept.clone(), vec![5, 7, 8], vec![]));
-        let cut = format!("{table}\nSource: the office");
-        assert_eq!(check(&cut), (kept, vec![5], vec![]), "without separators");
+        for last in ["Source: the office", "end", "====="] {
+            let cut = format!("{table}\n{last}");
+            assert_eq!(check(&cut), (kept.clone(), vec![5], vec![]), "without separators: {last}");
+        }
     }
 
     #[test]

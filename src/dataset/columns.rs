@@ -3,16 +3,17 @@
 
 use super::{
     affix::Affix,
-    boolean, date,
+    boolean, date, flag,
+    levels::Levels,
     missing::{self, Missing},
     number,
     number_format::Evidence,
-    row::{Cell, OwnedCell},
+    row::{Cell, OwnedCell, percent},
     schema::{self, Plan},
     sentinel,
     table::{MISSING_CODE, MISSING_DATE, NumberFormat, Values},
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Cells that did not fit, kept to plan the column anew and to name in messages.
 const MAX_MISFITS: usize = 20;
@@ -38,6 +39,13 @@ pub(super) struct Building {
     /// The texts that were taken for missing.
     pub(super) tokens: BTreeSet<String>,
     pub(super) n_non_finite: u64,
+    /// Whether numbers may have a mark behind them.
+    has_marks: bool,
+    /// Whether percentages become fractions.
+    is_fraction: bool,
+    /// How many had one, and the first of them.
+    pub(super) n_marked: u64,
+    pub(super) marked: Option<String>,
 }
 
 #[derive(Debug)]
@@ -47,15 +55,6 @@ enum Store {
     Boolean(Vec<Option<bool>>),
     Text { codes: Vec<u32>, levels: Levels },
     Nothing,
-}
-
-/// Distinct texts, numbered as they appear.
-#[derive(Debug, Default)]
-struct Levels {
-    codes: HashMap<Box<[u8]>, u32>,
-    in_order: Vec<String>,
-    /// Texts often repeat from row to row.
-    last: Option<u32>,
 }
 
 impl Building {
@@ -77,12 +76,33 @@ impl Building {
             evidence,
             tokens: BTreeSet::new(),
             n_non_finite: 0,
+            has_marks: false,
+            is_fraction: false,
+            n_marked: 0,
+            marked: None,
         }
+    }
+
+    /// The same, where percentages become fractions; without a sign beside them there are none.
+    pub(super) fn with_fractions(self, is_fraction: bool) -> Self {
+        Self { is_fraction: is_fraction && self.affix == Some(Affix::PERCENT), ..self }
+    }
+
+    /// Whether percentages became fractions.
+    pub(super) fn is_fraction(&self) -> bool {
+        self.is_fraction
+    }
+
+    /// The same, where numbers may have a mark behind them.
+    pub(super) fn with_marks(self, has_marks: bool) -> Self {
+        Self { has_marks, ..self }
     }
 
     /// The same column without a cell, for a part of the rows that [`Self::append`] adds later.
     pub(super) fn part(&self) -> Self {
         Self::new(self.plan.clone(), self.is_lenient, Evidence::default(), self.affix)
+            .with_marks(self.has_marks)
+            .with_fractions(self.is_fraction)
     }
 
     /// Adds the rows of a part, which come after those it has.
@@ -93,6 +113,8 @@ impl Building {
         self.evidence.merge(part.evidence);
         self.tokens.extend(part.tokens);
         self.n_non_finite += part.n_non_finite;
+        self.n_marked += part.n_marked;
+        self.marked = self.marked.take().or(part.marked);
         match (&mut self.store, part.store) {
             (Store::Number(values), Store::Number(more)) => values.extend_from_slice(&more),
             (Store::Date(values), Store::Date(more)) => values.extend_from_slice(&more),
@@ -145,7 +167,15 @@ impl Building {
                     _ => cell,
                 };
                 let number = match (bare, format) {
+                    // Beside percentages it is not known what a bare number is.
+                    (Cell::Number(number), _) if self.affix == Some(Affix::PERCENT) && number != 0.0 => {
+                        number.is_nan().then_some(number)
+                    }
                     (Cell::Number(number), _) => Some(number),
+                    (Cell::Percent(fraction), _) if self.affix == Some(Affix::PERCENT) => {
+                        Some(percent(fraction))
+                    }
+                    (Cell::Percent(fraction), _) => Some(fraction),
                     (Cell::Text(text), Some(format)) if !schema::is_code(text) => {
                         number::parse_bytes(text, *format)
                     }
@@ -157,7 +187,10 @@ impl Building {
                         self.note_token(&number.to_string());
                         self.push_missing();
                     }
-                    Some(number) if number.is_finite() => self.push_number(number),
+                    Some(number) if number.is_finite() => {
+                        // As a fraction, 7 % is 0.07 and not 0.07000000000000001.
+                        self.push_number(if self.is_fraction { number / 100.0 } else { number });
+                    }
                     Some(_) => {
                         self.n_non_finite += 1;
                         self.push_number(f64::NAN);
@@ -233,6 +266,13 @@ impl Building {
                 return self.push_missing();
             }
             _ => {}
+        }
+        if let (true, Plan::Number(format), Cell::Text(text)) = (self.has_marks, &self.plan, cell)
+            && let Some(number) = without_mark(text, *format)
+        {
+            self.n_marked += 1;
+            self.marked.get_or_insert_with(|| String::from_utf8_lossy(text).into_owned());
+            return self.push_number(number);
         }
         self.n_misfits += 1;
         if self.misfits.len() < MAX_MISFITS {
@@ -341,22 +381,17 @@ impl Building {
     }
 }
 
-impl Levels {
-    fn code(&mut self, text: &[u8]) -> u32 {
-        if let Some(last) = self.last
-            && self.in_order[last as usize].as_bytes() == text
-        {
-            return last;
-        }
-        let code = self.codes.get(text).copied().unwrap_or_else(|| {
-            let code = self.in_order.len() as u32;
-            self.codes.insert(text.into(), code);
-            self.in_order.push(String::from_utf8_lossy(text).into_owned());
-            code
-        });
-        self.last = Some(code);
-        code
+/// The number of a cell that has a mark behind it.
+fn without_mark(text: &[u8], format: Option<NumberFormat>) -> Option<f64> {
+    let (bare, _) = flag::split(std::str::from_utf8(text).ok()?)?;
+    if schema::is_code(bare.as_bytes()) {
+        return None;
     }
+    let number = match format {
+        Some(format) => number::parse_bytes(bare.as_bytes(), format),
+        None => unmarked(bare.as_bytes()),
+    };
+    number.filter(|number| number.is_finite())
 }
 
 /// A number without any mark: all that is one before the decimal mark is known.

@@ -42,6 +42,8 @@ const TIMES_AFTER: &[&str] = &[
     " %I:%M:%S%f %p",
     " %I:%M %p",
 ];
+/// Eight digits for the day, which alone are a number.
+const PACKED: &[&str] = &["%Y%m%d:%H%M", "%Y%m%dT%H%M%S%z"];
 /// Times that stand alone.
 const TIMES: &[&str] =
     &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%I:%M:%S%f %p", "%I:%M %p", "%H%M UTC", "%H%M Z"];
@@ -61,6 +63,8 @@ const MONTHS: [&[&str]; 12] = [
 ];
 /// Hours and minutes as four digits: a time only where the column's name says so.
 pub(super) const FOUR_DIGITS: &str = "%H%M";
+/// A day as eight digits, likewise.
+pub(super) const EIGHT_DIGITS: &str = "%Y%m%d";
 
 /// Reads `text` as written in `format`: milliseconds since 1970-01-01T00:00:00Z.
 pub fn parse(text: &str, format: &str) -> Option<i64> {
@@ -75,7 +79,8 @@ pub(super) fn candidates<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) ->
         return Vec::new();
     }
     let with_date = DATES.iter().flat_map(|date| TIMES_AFTER.iter().map(move |time| format!("{date}{time}")));
-    let all = with_date.chain(TIMES.iter().map(|time| (*time).to_owned()));
+    let fixed = PACKED.iter().chain(TIMES).map(|format| (*format).to_owned());
+    let all = with_date.chain(fixed);
     all.filter(|format| texts.clone().all(|text| parse(text, format).is_some())).collect()
 }
 
@@ -103,6 +108,19 @@ pub(super) fn commonest<'a>(cells: impl Iterator<Item = &'a OwnedCell>) -> Strin
     best.map_or_else(|| "%d/%m/%Y".to_owned(), |(format, _)| format)
 }
 
+/// Whether a day read from digits alone lies in times that tables are of.
+pub(super) fn is_plausible(ms: i64) -> bool {
+    DateTime::from_timestamp_millis(ms).is_some_and(|date| (1800..=2100).contains(&date.year()))
+}
+
+/// The same moment with day and month exchanged; nothing where that is no date.
+pub(super) fn with_day_and_month_exchanged(ms: i64) -> Option<i64> {
+    let date = DateTime::from_timestamp_millis(ms)?;
+    let exchanged = NaiveDate::from_ymd_opt(date.year(), date.day(), date.month())?;
+    let days = i64::from(exchanged.to_epoch_days()) - i64::from(date.date_naive().to_epoch_days());
+    Some(ms + days * 86_400_000)
+}
+
 /// The day of the month, from 1.
 pub(super) fn day_of_month(ms: i64) -> u32 {
     DateTime::from_timestamp_millis(ms).map_or(0, |date| date.day())
@@ -125,6 +143,7 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
     let mut letters = format.bytes();
     // Without separators around them, hours and minutes are two digits each.
     let fixed = format.contains("%H%M");
+    let packed = format.contains("%Y%m%d");
     while let Some(letter) = letters.next() {
         if letter != b'%' {
             text = text.strip_prefix(&[letter])?;
@@ -136,9 +155,9 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
                 let short = digits(&mut text, 2, 2)?;
                 year = if short < 70 { 2000 + short } else { 1900 + short };
             }
-            b'm' => month = digits(&mut text, 1, 2)?,
+            b'm' => month = digits(&mut text, if packed { 2 } else { 1 }, 2)?,
             b'b' => month = month_name(&mut text)?,
-            b'd' => day = digits(&mut text, 1, 2)?,
+            b'd' => day = digits(&mut text, if packed { 2 } else { 1 }, 2)?,
             b'H' => hour = digits(&mut text, if fixed { 2 } else { 1 }, 2)?,
             b'I' => hour = digits(&mut text, 1, 2).filter(|hour| (1..=12).contains(hour))? % 12,
             b'p' => hour += if is_afternoon(&mut text)? { 12 } else { 0 },
@@ -256,6 +275,8 @@ mod tests {
             ("7 de setembro de 2024", "%d de %b de %Y", Some("2024-09-07T00:00:00Z")),
             ("Dec 24, 2024", "%b %d, %Y", Some("2024-12-24T00:00:00Z")),
             ("5 jui 2024", "%d %b %Y", None), ("5 foo 2024", "%d %b %Y", None), ("5 ja 2024", "%d %b %Y", None),
+            ("20160101:0010", "%Y%m%d:%H%M", Some("2016-01-01T00:10:00Z")),
+            ("20200229", "%Y%m%d", Some("2020-02-29T00:00:00Z")), ("2020022", "%Y%m%d", None),
             ("9:05", "%H:%M", Some("1970-01-01T09:05:00Z")),
             ("12:05 AM", "%I:%M %p", Some("1970-01-01T00:05:00Z")),
             ("1/31/2024 12:30:15 p.m.", "%m/%d/%Y %I:%M:%S%f %p", Some("2024-01-31T12:30:15Z")),

@@ -7,7 +7,8 @@ use super::{
     options::ReadLimits,
     row::{OwnedCell, SampleRow},
     source::Source,
-    spaced::{self, Spaced, Spacing},
+    spaced::{self, Spacing},
+    spaced_text::Spaced,
     transcode::count_feeds,
 };
 use csv::{ByteRecord, ReaderBuilder, Terminator};
@@ -195,7 +196,19 @@ fn detect(text: &str) -> Dialect {
     if let Some(spacing) = spaced::detect(text).filter(|found| match delimiter {
         NONE => true,
         // Tabs and blanks mixed, under a header that is a comment.
-        b'\t' => found.is_marked || numeric < 0.5,
+        b'\t' => {
+            let is_header_whole = found.names.is_some() && !has_byte(text, found.first_line, b'\t');
+            let row = text.lines().nth(found.first_row.saturating_sub(1) as usize).unwrap_or_default();
+            let n_by_tabs = row.trim_end().split('\t').count();
+            // Two tabs with nothing between them are an empty cell.
+            n_by_tabs <= found.width
+                && (found.is_marked
+                    || found.has_groups
+                    || is_header_whole
+                    || numeric < 0.5 && n_by_tabs < found.width)
+        }
+        // `10 000 000,00;0`: blanks between thousands.
+        b';' | b'|' => !has_byte(text, found.first_row, delimiter),
         // `1,5 2,5`: cut at the decimal commas, cells are no numbers and the header stays whole.
         _ => numeric < 0.5 || !has_byte(text, found.first_line, delimiter),
     }) {
@@ -232,15 +245,20 @@ fn numeric_share(rows: &[SampleRow]) -> f64 {
 
 /// How well a separator explains the rows, and the width of most of them.
 fn score(rows: &[SampleRow], delimiter: u8) -> (f64, usize) {
-    let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
+    let filled: Vec<&SampleRow> = without_comments(rows);
     let width = usual_width(&filled);
     if width < 2 {
         return (0.0, width);
     }
-    // Titles may stand above the table; below its first row all should have its width.
-    let start = filled.iter().position(|row| row.cells.len() == width).unwrap_or(0);
+    // Titles may stand above the table and notes under it; between its first row and its last all
+    // should have its width.
+    let is_of_width = |row: &&SampleRow| row.cells.len() == width;
+    let start = filled.iter().position(is_of_width).unwrap_or(0);
+    let end = filled.iter().rposition(is_of_width).map_or(filled.len(), |last| last + 1);
     let same: Vec<&&SampleRow> = filled[start..].iter().filter(|row| row.cells.len() == width).collect();
-    let consistency = same.len() as f64 / (filled.len() - start) as f64;
+    let is_most = same.len() * 2 > filled.len() - start;
+    let end = if is_most { end } else { filled.len() };
+    let consistency = same.len() as f64 / (end - start) as f64;
     let is_header_cut = filled[0].cells.len() > 1;
     if !is_header_cut && (consistency < 0.8 || are_lone_decimals(&same, delimiter)) {
         return (0.0, width);
@@ -281,6 +299,21 @@ fn is_whole(text: &str, delimiter: u8) -> bool {
         bytes[i] != delimiter && CANDIDATES.contains(&bytes[i]) && !is_decimal && follows != Some(&b' ')
     };
     !(0..bytes.len()).any(is_separator)
+}
+
+/// The rows that hold something and are no comments, unless there are only comments.
+pub(super) fn without_comments(rows: &[SampleRow]) -> Vec<&SampleRow> {
+    let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
+    let bare: Vec<&SampleRow> = filled.iter().copied().filter(|row| !is_comment(row)).collect();
+    if bare.len() < 2 { filled } else { bare }
+}
+
+/// `# made by hand`, but not `#`, which may be the name of a column.
+pub(super) fn is_comment(row: &SampleRow) -> bool {
+    match row.cells.first() {
+        Some(OwnedCell::Text(text)) => text.len() > 1 && spaced::unmarked(text).is_some(),
+        _ => false,
+    }
 }
 
 /// The commonest number of cells; the later rows decide, because titles stand at the top.

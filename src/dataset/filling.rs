@@ -45,6 +45,7 @@ enum Packed {
     Empty,
     Text { start: u32, end: u32 },
     Number(f64),
+    Percent(f64),
     Date(i64),
     Boolean(bool),
     Error,
@@ -62,6 +63,7 @@ impl Batch {
                     Packed::Text { start, end: self.bytes.len() as u32 }
                 }
                 Cell::Number(number) => Packed::Number(number),
+                Cell::Percent(fraction) => Packed::Percent(fraction),
                 Cell::Date(ms) => Packed::Date(ms),
                 Cell::Boolean(value) => Packed::Boolean(value),
                 Cell::Error => Packed::Error,
@@ -79,6 +81,7 @@ impl Batch {
             Packed::Empty => Cell::Empty,
             Packed::Text { start, end } => Cell::Text(&self.bytes[start as usize..end as usize]),
             Packed::Number(number) => Cell::Number(number),
+            Packed::Percent(fraction) => Cell::Percent(fraction),
             Packed::Date(ms) => Cell::Date(ms),
             Packed::Boolean(value) => Cell::Boolean(value),
             Packed::Error => Cell::Error,

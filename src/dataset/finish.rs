@@ -1,26 +1,24 @@
 //! From filled columns to a table: kinds, reasons and what is to be noticed.
 
 use super::{
+    classify::classify,
     columns::Building,
     date,
+    date_order::{self, Order},
     description::{ColumnProfile, Warning},
     error::{Problem, ReadError},
     header::Layout,
-    names, number,
+    names,
+    notices::{self, MIXED, warning},
     number_format::Decision,
     profile, relations,
     row::OwnedCell,
-    schema::{self, Forced, Plan},
+    schema::{Forced, Plan},
     sentinel,
-    table::{Column, ColumnKind, MISSING_CODE, Table, Values},
+    table::{Column, ColumnKind, Table, Values},
     unit,
 };
 use std::collections::BTreeSet;
-
-/// The warning of [`no_longer`].
-const MIXED: &str = "mixed-column";
-/// Above this share of missing values a column is worth a warning.
-const NEARLY_EMPTY: f64 = 0.95;
 
 /// A column whose values are known, and what was noticed on the way to them.
 struct Finished {
@@ -32,6 +30,8 @@ struct Finished {
     n_misfits: u64,
     misfits: Vec<(u64, OwnedCell)>,
     is_unnamed: bool,
+    /// Whether day and month may be exchanged.
+    is_open: bool,
     column: Column,
     reason: String,
 }
@@ -101,11 +101,20 @@ pub(super) fn table(
         if building.plan == Plan::Ignore {
             continue;
         }
-        let plan = building.plan.clone();
-        let affix = building.affix.filter(|_| matches!(plan, Plan::Number(_)));
+        let mut plan = building.plan.clone();
+        let affix = building.affix.filter(|_| matches!(plan, Plan::Number(_)) && !building.is_fraction());
         let (n_non_finite, n_misfits) = (building.n_non_finite, building.n_misfits);
         let misfits = building.misfits.clone();
-        let (kind, values, reason) = classify(&names[i], building, forced[i]);
+        if building.n_marked > 0 {
+            warnings.push(notices::marks_left_out(&names[i], building.n_marked, building.marked.as_deref()));
+        }
+        let (kind, mut values, mut reason) = classify(&names[i], building, forced[i]);
+        let is_open = match (&mut plan, &mut values) {
+            (Plan::Date(format), Values::Date(dates)) if may_be_exchanged(dates, format) => {
+                !settle_day_and_month(dates, format, &mut reason)
+            }
+            _ => false,
+        };
         let is_unnamed =
             layout.header_line.is_some() && layout.names.get(i).is_none_or(|name| name.trim().is_empty());
         if is_unnamed && kind == ColumnKind::Empty {
@@ -125,6 +134,7 @@ pub(super) fn table(
             n_misfits,
             misfits,
             is_unnamed,
+            is_open,
             column,
             reason,
         });
@@ -132,15 +142,25 @@ pub(super) fn table(
     let columns: Vec<&Column> = finished.iter().map(|finished| &finished.column).collect();
     let found = profile::of_all(&columns);
     for (finished, mut profile) in finished.into_iter().zip(found) {
-        let Finished { i, plan, own_unit, n_non_finite, n_misfits, misfits, is_unnamed, column, reason } =
-            finished;
+        let Finished {
+            i,
+            plan,
+            own_unit,
+            n_non_finite,
+            n_misfits,
+            misfits,
+            is_unnamed,
+            is_open,
+            column,
+            reason,
+        } = finished;
         let name = &names[i];
         profile.reason = reason;
         if is_unnamed {
             warnings.push(names::unnamed(name, i + 1));
         }
         if n_misfits > 0 {
-            warnings.push(made_missing(name, n_misfits, &misfits));
+            warnings.push(notices::made_missing(name, n_misfits, &misfits));
         }
         if n_non_finite > 0 {
             warnings.push(warning(
@@ -168,13 +188,13 @@ pub(super) fn table(
         match plan {
             Plan::Number(format) => profile.number_format = Some(format.unwrap_or(decision.file)),
             Plan::Date(format) => {
-                warnings.extend(day_or_month(&column, &format));
+                warnings.extend(is_open.then(|| notices::day_or_month(name, &format)).flatten());
                 profile.date_format = Some(format);
             }
             _ => {}
         }
         let is_known_mixed = warnings.iter().any(|w| w.code == MIXED && w.column.as_ref() == Some(name));
-        warnings.extend(notices(&column, &profile, decision, is_known_mixed));
+        warnings.extend(notices::notices(&column, &profile, decision, is_known_mixed));
         table.columns.push(column);
         profiles.push(profile);
     }
@@ -188,6 +208,7 @@ pub(super) fn table(
     if table.columns.is_empty() {
         return Err(ReadError::EmptyFile(Problem::new("no column of the file holds a value")));
     }
+    warnings.extend(notices::lies_on_its_side(&table, &profiles, warnings));
     let distinct: Vec<u64> = profiles.iter().map(|profile| profile.distinct).collect();
     warnings.extend(relations::notices(&table, &distinct));
     if layout.is_assumed {
@@ -200,245 +221,30 @@ pub(super) fn table(
     Ok((table, profiles))
 }
 
-fn warning(code: &str, column: &str, message: String) -> Warning {
-    Warning { code: code.to_owned(), column: Some(column.to_owned()), message }
+/// `05/01/2024` is two dates, unless a day of the column is above 12.
+fn may_be_exchanged(dates: &[i64], format: &str) -> bool {
+    let mut present = dates.iter().filter(|date| **date != super::table::MISSING_DATE).peekable();
+    date::exchanged(format).is_some()
+        && present.peek().is_some()
+        && present.all(|ms| date::day_of_month(*ms) <= 12)
 }
 
-fn classify(name: &str, building: Building, forced: Option<Forced>) -> (ColumnKind, Values, String) {
-    let plan = building.plan.clone();
-    let values = building.into_values();
-    let n_rows = values.len();
-    let given = "given with the upload".to_owned();
-    match values {
-        Values::Number(numbers) => {
-            let mut present = numbers.iter().copied().filter(|number| !number.is_nan());
-            let first = present.next();
-            let is_same = first.is_some_and(|first| present.all(|number| number == first));
-            let n = numbers.iter().filter(|number| !number.is_nan()).count();
-            let kind = match first {
-                None => (ColumnKind::Empty, "no row has a value".to_owned()),
-                Some(first) if n > 1 && is_same => {
-                    (ColumnKind::Constant, format!("all {n} values are {first}"))
-                }
-                Some(_) if forced.is_some() => (ColumnKind::Number, given),
-                Some(_) if schema::is_identifier(name, &numbers) => (
-                    ColumnKind::Identifier,
-                    "whole numbers, all different, under a name for row numbers".to_owned(),
-                ),
-                Some(_) => (ColumnKind::Number, format!("all {n} values are numbers")),
-            };
-            (kind.0, Values::Number(numbers), kind.1)
-        }
-        Values::Date(dates) => {
-            let mut present = dates.iter().filter(|date| **date != super::table::MISSING_DATE);
-            let shown = match plan {
-                Plan::Date(format) => format!("all values are dates or times written {format}"),
-                _ => "all values are dates in the workbook".to_owned(),
-            };
-            let kind = match present.next() {
-                None => {
-                    return (
-                        ColumnKind::Empty,
-                        Values::Number(vec![f64::NAN; n_rows]),
-                        "no row has a value".to_owned(),
-                    );
-                }
-                Some(first) if present.clone().next().is_some() && present.all(|date| date == first) => {
-                    ColumnKind::Constant
-                }
-                Some(_) => ColumnKind::Date,
-            };
-            let reason = if kind == ColumnKind::Constant {
-                "all values are the same date".to_owned()
-            } else if forced.is_some() {
-                given
-            } else {
-                shown
-            };
-            (kind, Values::Date(dates), reason)
-        }
-        Values::Boolean(booleans) => {
-            let n_true = booleans.iter().filter(|value| **value == Some(true)).count();
-            let n_false = booleans.iter().filter(|value| **value == Some(false)).count();
-            let (kind, reason) = match (n_true, n_false) {
-                (0, 0) => {
-                    return (
-                        ColumnKind::Empty,
-                        Values::Number(vec![f64::NAN; n_rows]),
-                        "no row has a value".to_owned(),
-                    );
-                }
-                (0, 2..) | (2.., 0) => (ColumnKind::Constant, "all values are the same".to_owned()),
-                _ if forced.is_some() => (ColumnKind::Boolean, given),
-                _ => (ColumnKind::Boolean, "all values are true or false".to_owned()),
-            };
-            (kind, Values::Boolean(booleans), reason)
-        }
-        Values::Category { codes, levels } => {
-            let n_present = codes.iter().filter(|code| **code != MISSING_CODE).count() as u64;
-            if n_present == 0 {
-                return (
-                    ColumnKind::Empty,
-                    Values::Number(vec![f64::NAN; n_rows]),
-                    "no row has a value".to_owned(),
-                );
-            }
-            if levels.len() == 1 && n_present > 1 {
-                let reason = format!("all {n_present} values are '{}'", super::error::shorten(&levels[0]));
-                return (ColumnKind::Constant, Values::Category { codes, levels }, reason);
-            }
-            let (kind, reason) = schema::text_kind(&levels, n_present, forced);
-            let values = if kind == ColumnKind::Category {
-                Values::Category { codes, levels }
-            } else {
-                texts(&codes, &levels)
-            };
-            (kind, values, reason)
-        }
-        Values::Text(texts) => (ColumnKind::Text, Values::Text(texts), given),
+/// Tells day from month by the steps between the dates, where these do.
+fn settle_day_and_month(dates: &mut [i64], format: &mut String, reason: &mut String) -> bool {
+    let order = date_order::find(dates);
+    if order == Order::Open {
+        return false;
     }
-}
-
-fn texts(codes: &[u32], levels: &[String]) -> Values {
-    Values::Text(codes.iter().map(|code| levels.get(*code as usize).cloned()).collect())
-}
-
-/// A column that was read as something at first, and then as text, because of a few cells.
-pub(super) fn no_longer(name: &str, old: &Plan, misfits: &[(u64, OwnedCell)]) -> Option<Warning> {
-    let what = match old {
-        Plan::Number(_) => "numbers",
-        Plan::Date(_) | Plan::TypedDate => "dates",
-        Plan::Boolean => "true and false",
-        Plan::Text | Plan::Ignore => return None,
-    };
-    let (line, cell) = misfits.first()?;
-    Some(warning(
-        MIXED,
-        name,
-        format!(
-            "the column holds {what} at first, but '{}' in row {line}; it was read as text. Correct the cell, list it in missing=, or give the type (types={{\"{name}\": \"number\"}}), which makes such cells missing",
-            super::error::shorten(&cell.borrow().to_text())
-        ),
-    ))
-}
-
-fn made_missing(name: &str, n_misfits: u64, misfits: &[(u64, OwnedCell)]) -> Warning {
-    let (line, text) =
-        misfits.first().map_or((0, String::new()), |(line, cell)| (*line, cell.borrow().to_text()));
-    warning(
-        "values-made-missing",
-        name,
-        format!(
-            "{n_misfits} cell(s) do not fit the type given for the column and count as missing, such as '{}' in row {line}",
-            super::error::shorten(&text)
-        ),
-    )
-}
-
-/// `05/01/2024` is two dates; if nothing in the column tells which, that is said.
-fn day_or_month(column: &Column, format: &str) -> Option<Warning> {
-    let other = date::exchanged(format)?;
-    let Values::Date(dates) = &column.values else { return None };
-    let present = dates.iter().filter(|date| **date != super::table::MISSING_DATE);
-    let is_open = present.clone().next().is_some() && present.clone().all(|ms| date::day_of_month(*ms) <= 12);
-    is_open.then(|| {
-        warning(
-            "day-or-month",
-            &column.name,
-            format!(
-                "no day is above 12, so the dates may be {format} or {other}; they were read as {format}"
-            ),
-        )
-    })
-}
-
-/// What a column shows that a user should know before training on it.
-fn notices(
-    column: &Column,
-    profile: &ColumnProfile,
-    decision: &Decision,
-    is_known_mixed: bool,
-) -> Vec<Warning> {
-    let mut notices = Vec::new();
-    let n_rows = column.values.len() as f64;
-    let name = &column.name;
-    match column.kind {
-        ColumnKind::Empty => {
-            notices.push(warning("empty-column", name, "the column has no value; it is not used".to_owned()));
+    if order == Order::Exchanged
+        && let Some(other) = date::exchanged(format)
+    {
+        for ms in dates.iter_mut().filter(|ms| **ms != super::table::MISSING_DATE) {
+            *ms = date::with_day_and_month_exchanged(*ms).unwrap_or(*ms);
         }
-        ColumnKind::Constant => notices.push(warning(
-            "constant-column",
-            name,
-            format!("{}; the column is not used", profile.reason),
-        )),
-        ColumnKind::Identifier => notices.push(warning(
-            "identifier-column",
-            name,
-            format!("{}; it names rows and is not used unless asked for (include)", profile.reason),
-        )),
-        ColumnKind::Category | ColumnKind::Text if !is_known_mixed => {
-            notices.extend(nearly_numbers(column, decision));
-        }
-        _ => {}
+        *format = other;
     }
-    if column.kind != ColumnKind::Empty && profile.missing as f64 > NEARLY_EMPTY * n_rows {
-        notices.push(warning(
-            "nearly-empty-column",
-            name,
-            format!("{} of {} rows have no value", profile.missing, n_rows),
-        ));
-    }
-    notices
-}
-
-/// A column of text most of whose cells are numbers was probably meant to be one of numbers.
-fn nearly_numbers(column: &Column, decision: &Decision) -> Option<Warning> {
-    let texts: Vec<&str> = match &column.values {
-        Values::Category { levels, .. } => levels.iter().map(String::as_str).collect(),
-        Values::Text(texts) => texts.iter().take(10_000).flatten().map(String::as_str).collect(),
-        _ => return None,
-    };
-    if texts.len() < 3 {
-        return None;
-    }
-    let is_number =
-        |text: &&str| number::parse(text, decision.file).is_some() && !schema::is_code(text.as_bytes());
-    if texts.iter().filter(|text| is_number(text)).count() * 2 > texts.len() {
-        let Some(odd) = texts.iter().find(|text| !is_number(text)) else {
-            return Some(warning(
-                "codes-kept-as-text",
-                &column.name,
-                format!(
-                    "the cells hold whole numbers of one length that are stored as text, as codes are, so the column was read as text. If they are quantities, give the type (types={{\"{}\": \"number\"}})",
-                    column.name
-                ),
-            ));
-        };
-        return Some(warning(
-            "mostly-numbers",
-            &column.name,
-            format!(
-                "most cells are numbers, but not all, such as '{}'; the column was read as text. Correct them, list them in missing=, or give the type (types={{\"{}\": \"number\"}}), which makes such cells missing",
-                super::error::shorten(odd),
-                column.name
-            ),
-        ));
-    }
-    let dressed = texts.iter().filter(|text| is_dressed_number(text)).count();
-    (dressed * 10 > texts.len() * 9).then(|| warning("numbers-with-units", &column.name, format!(
-        "the cells are numbers with something around them, such as '{}'; they were read as text. Write the numbers alone and the unit in the header",
-        super::error::shorten(texts[0])
-    )))
-}
-
-/// `R$ 1.000,50`, `5,5%`, `12 kg`: a number with a few other characters before or after.
-fn is_dressed_number(text: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+');
-    let bare = text.trim_matches(|c: char| !is_part(c));
-    let n_other = text.chars().count() - bare.chars().count();
-    (1..=6).contains(&n_other)
-        && !bare.is_empty()
-        && super::number_format::shape(bare).is_some()
-        && !text.contains('_')
-        && !text.starts_with(|c: char| c.is_alphabetic() && !matches!(c, 'R' | 'U'))
+    *reason = format!(
+        "all values are dates or times written {format}; the other way round their steps would be uneven"
+    );
+    true
 }

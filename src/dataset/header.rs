@@ -13,10 +13,12 @@ use super::{
     date, delimited,
     error::{Problem, ReadError},
     header_block::Block,
+    header_start,
     missing::Missing,
     number_format,
     options::ReadOptions,
     row::{OwnedCell, SampleRow},
+    unit,
 };
 
 /// Rows that are looked at to learn what a column holds.
@@ -41,6 +43,8 @@ pub(super) struct Layout {
     pub(super) units_reason: Option<String>,
     /// Whether the header was taken for one although nothing tells it from the data.
     pub(super) is_assumed: bool,
+    /// First and last line of what looks like another table above this one.
+    pub(super) table_above: Option<(u64, u64)>,
 }
 
 /// Finds the table in the sample.
@@ -49,13 +53,21 @@ pub(super) fn find(
     options: &ReadOptions,
     missing: &Missing,
 ) -> Result<Layout, ReadError> {
-    let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
+    let usual = delimited::usual_width(&delimited::without_comments(rows));
+    let filled: Vec<&SampleRow> = rows
+        .iter()
+        .filter(|row| row.n_filled() > 0 && (row.cells.len() == usual || !delimited::is_comment(row)))
+        .filter(|row| !is_rule(row))
+        .collect();
     let Some(last) = filled.last() else {
         return Err(ReadError::EmptyFile(Problem::new("the file has no cell with anything in it")));
     };
-    let usual = delimited::usual_width(&filled);
+    let found = match options.header_row {
+        None => header_start::find(&filled, table_start(&filled, usual), usual, missing),
+        Some(_) => None,
+    };
     let start = match options.header_row {
-        None => table_start(&filled, usual),
+        None => found.as_ref().map_or_else(|| table_start(&filled, usual), |found| found.names),
         Some(0) => 0,
         Some(line) => filled
             .iter()
@@ -64,7 +76,14 @@ pub(super) fn find(
     };
     let top = filled[start];
     let body = &filled[start + 1..];
+    let row_names = header_start::over_row_names(&filled, start, usual);
     let (has_header, reason, is_assumed) = match options.header_row {
+        None if found.is_some() => {
+            (true, found.as_ref().map_or_else(String::new, |found| found.reason.clone()), false)
+        }
+        None if row_names.is_some() => {
+            (true, "it has a name for each column but the first, which names the rows".to_owned(), false)
+        }
         Some(0) => (false, "given with the upload: no header".to_owned(), false),
         Some(_) => (true, "given with the upload".to_owned(), false),
         None => judge_header(top, body, missing),
@@ -77,51 +96,24 @@ pub(super) fn find(
         first_data_line: top.line,
         ..Layout::default()
     };
+    if options.header_row.is_none() {
+        layout.table_above = header_start::table_above(&filled[..start]);
+    }
     if has_header {
-        let block = match options.header_row {
-            Some(_) => Block::one(start),
-            None => Block::from(start, &filled, usual, missing),
+        let block = match (options.header_row, &row_names) {
+            (None, None) => Block::from(start, &filled, usual, missing),
+            (None, Some(_)) => Block::one(start - 1),
+            (Some(_), _) => Block::one(start),
         };
-        let rows = &filled[block.first..=block.last];
-        let n_named = rows.iter().map(|row| n_used(row)).max().unwrap_or(0);
-        let bottom = filled[block.last];
-        layout.header_line = Some(filled[block.base].line);
-        layout.first_data_line = bottom.line + 1;
-        layout.width = usual.max(n_named);
-        layout.min_width = n_used(top);
-        layout.names = block.names(&filled, layout.width);
-        // `# time,force`: programs mark their header as a comment.
-        let bare = layout.names.first().and_then(|name| name.strip_prefix(['#', '%']));
-        if let Some(bare) = bare.map(|bare| bare.trim().to_owned()).filter(|bare| !bare.is_empty()) {
-            layout.names[0] = bare;
-        }
-        if block.last > block.first {
-            layout.reason.push_str(&format!(
-                "; the header is lines {} to {}, whose names are joined where one would repeat",
-                top.line, bottom.line
-            ));
-        }
-        if start > 0 {
-            layout.reason.push_str(&format!("; {start} line(s) above it are titles or notes"));
-        }
-        let body = &filled[block.last + 1..];
-        let units = match options.units_row {
-            Some(0) => None,
-            Some(line) => {
-                let row = body.iter().find(|row| row.line == line);
-                let row = row.ok_or_else(|| no_such_line("units_row", line, last.line))?;
-                Some((*row, "given with the upload"))
-            }
-            None => body
-                .first()
-                .filter(|row| is_units_row(row, &body[1..], layout.width, missing))
-                .map(|row| (*row, "the row under the header has short texts over columns of numbers")),
-        };
-        if let Some((row, reason)) = units {
-            layout.units_line = Some(row.line);
-            layout.first_data_line = layout.first_data_line.max(row.line + 1);
-            layout.units = row.cells.iter().map(unit).collect();
-            layout.units_reason = Some(reason.to_owned());
+        let row_names = row_names.filter(|_| options.header_row.is_none());
+        take_header(&mut layout, &filled, block, row_names);
+        let body = found.map_or(block.last + 1, |found| found.body);
+        take_rows_under_header(&mut layout, &filled, block.last + 1, body, options.units_row, missing)?;
+    }
+    // `+----+-----+`, as databases draw their tables.
+    for row in rows.iter().filter(|row| row.n_filled() > 0) {
+        if row.line == layout.first_data_line && has_header && is_rule(row) {
+            layout.first_data_line += 1;
         }
     }
     if filled.iter().all(|row| row.line < layout.first_data_line) {
@@ -131,6 +123,120 @@ pub(super) fn find(
         ))));
     }
     Ok(layout)
+}
+
+/// Takes the names from the rows of the header.
+fn take_header(layout: &mut Layout, filled: &[&SampleRow], block: Block, row_names: Option<Vec<String>>) {
+    let top = filled[block.first];
+    let (rows, body) = (&filled[block.first..=block.last], &filled[block.last + 1..]);
+    let n_named = rows.iter().map(|row| n_used(row)).max().unwrap_or(0);
+    let bottom = filled[block.last];
+    layout.header_line = Some(filled[block.base].line);
+    layout.first_data_line = bottom.line + 1;
+    // A header may name columns at the end that no row has.
+    let is_padded = body.iter().all(|row| row.cells.len() <= layout.width);
+    layout.min_width = if is_padded { n_used(top).min(layout.width) } else { n_used(top) };
+    layout.width = layout.width.max(n_named);
+    layout.names = row_names.unwrap_or_else(|| block.names(filled, layout.width));
+    // `# time,force`: programs mark their header as a comment.
+    let bare = layout.names.first().and_then(|name| name.strip_prefix(['#', '%']));
+    if let Some(bare) = bare.map(|bare| bare.trim().to_owned()).filter(|bare| !bare.is_empty()) {
+        layout.names[0] = bare;
+    }
+    if block.last > block.first {
+        layout.reason.push_str(&format!(
+            "; the header is lines {} to {}, whose names are joined where one would repeat",
+            top.line, bottom.line
+        ));
+    }
+    if block.first > 0 {
+        layout.reason.push_str(&format!("; {} line(s) above it are titles or notes", block.first));
+    }
+}
+
+/// Takes the units from the rows under the header, and passes over those that explain the names:
+/// kinds of averages, questions in full.
+fn take_rows_under_header(
+    layout: &mut Layout,
+    filled: &[&SampleRow],
+    first: usize,
+    first_of_data: usize,
+    units_row: Option<u64>,
+    missing: &Missing,
+) -> Result<(), ReadError> {
+    let last = filled.last().map_or(0, |row| row.line);
+    let mut n_further = 0;
+    let take_units = |layout: &mut Layout, row: &SampleRow, reason: &str| {
+        layout.units_line = Some(row.line);
+        layout.first_data_line = layout.first_data_line.max(row.line + 1);
+        layout.units = row.cells.iter().map(unit_of).collect();
+        layout.units_reason = Some(reason.to_owned());
+    };
+    if let Some(line) = units_row.filter(|line| *line != 0) {
+        let row = filled[first..].iter().find(|row| row.line == line);
+        let row = row.ok_or_else(|| no_such_line("units_row", line, last))?;
+        take_units(layout, row, "given with the upload");
+        return Ok(());
+    }
+    if units_row.is_some() {
+        return Ok(());
+    }
+    // Where the first row of data is not known, only units may stand above it.
+    for i in first..first_of_data.max(first + 1).min(filled.len()) {
+        let (row, body) = (filled[i], &filled[i + 1..]);
+        let is_units = layout.units_line.is_none()
+            && (i == first && !repeats_a_name(layout, row) && is_units_row(row, body, layout.width, missing)
+                || i < first_of_data && are_units(row));
+        if is_units {
+            take_units(layout, row, "the row under the header has short texts over columns of numbers");
+            exchange_names_and_units(layout);
+        } else if i < first_of_data {
+            layout.first_data_line = row.line + 1;
+            n_further += 1;
+        }
+    }
+    if n_further > 0 {
+        layout.reason.push_str(&format!("; {n_further} line(s) under it explain the names"));
+    }
+    Ok(())
+}
+
+/// What says the same as the name of its column is no unit.
+fn repeats_a_name(layout: &Layout, row: &SampleRow) -> bool {
+    let texts = row.cells.iter().map(|cell| cell.borrow().to_text());
+    layout.names.iter().zip(texts).any(|(name, text)| !text.is_empty() && *name == text)
+}
+
+/// `Units, , A, V`: known units, though over few columns.
+fn are_units(row: &SampleRow) -> bool {
+    let texts = row.cells.iter().skip(1).filter(|cell| **cell != OwnedCell::Empty);
+    let mut texts = texts.map(|cell| cell.borrow().to_text()).peekable();
+    texts.peek().is_some() && texts.all(|text| unit::is_unit(bare_unit(&text)))
+}
+
+/// Units may stand above the names.
+fn exchange_names_and_units(layout: &mut Layout) {
+    let is_unit = |text: &str| text.is_empty() || unit::is_unit(bare_unit(text));
+    let names_are = layout.names.iter().all(|name| is_unit(name));
+    let units_are = layout.units.iter().flatten().all(|unit| is_unit(unit));
+    if !names_are || units_are || layout.units.iter().any(Option::is_none) {
+        return;
+    }
+    let names: Vec<String> = layout.units.drain(..).flatten().collect();
+    let units = std::mem::replace(&mut layout.names, names);
+    layout.units =
+        units.iter().map(|unit| Some(bare_unit(unit).to_owned()).filter(|u| !u.is_empty())).collect();
+    std::mem::swap(&mut layout.header_line, &mut layout.units_line);
+    layout.units_reason = Some("the row above the names has units".to_owned());
+}
+
+/// A line that is drawn: `+----+-----+`, `|---|:---|`.
+fn is_rule(row: &SampleRow) -> bool {
+    let is_drawn = |cell: &OwnedCell| match cell {
+        OwnedCell::Text(text) => text.len() > 2 && text.bytes().all(|byte| b"+-=|:".contains(&byte)),
+        _ => false,
+    };
+    row.n_filled() > 0 && row.cells.iter().filter(|cell| **cell != OwnedCell::Empty).all(is_drawn)
 }
 
 fn no_such_line(parameter: &str, line: u64, last: u64) -> ReadError {
@@ -146,14 +252,17 @@ fn table_start(filled: &[&SampleRow], usual: usize) -> usize {
     fills.sort_unstable();
     let typical = fills.get(fills.len() / 2).copied().unwrap_or(1);
     let used = table.iter().map(|row| n_used(row)).max().unwrap_or(usual);
-    let is_start = |row: &&SampleRow| {
+    let is_start = |(i, row): (usize, &&SampleRow)| {
         let n_filled = row.n_filled();
-        row.cells.len() >= used && 2 * n_filled >= typical && (typical < 2 || n_filled >= 2)
+        // A wider line among others of every width is none of the table's.
+        let is_wider =
+            row.cells.len() > usual && filled.get(i + 1).is_some_and(|next| next.cells.len() < used);
+        row.cells.len() >= used && !is_wider && 2 * n_filled >= typical && (typical < 2 || n_filled >= 2)
     };
-    filled.iter().position(is_start).unwrap_or(0)
+    filled.iter().enumerate().position(is_start).unwrap_or(0)
 }
 
-fn n_used(row: &SampleRow) -> usize {
+pub(super) fn n_used(row: &SampleRow) -> usize {
     row.cells.iter().rposition(|cell| *cell != OwnedCell::Empty).map_or(0, |i| i + 1)
 }
 
@@ -166,7 +275,11 @@ pub(super) fn is_value(cell: &OwnedCell) -> bool {
                 || !date::candidates(&[text.as_str()].into_iter()).is_empty()
         }
         OwnedCell::Empty => false,
-        OwnedCell::Number(_) | OwnedCell::Date(_) | OwnedCell::Boolean(_) | OwnedCell::Error => true,
+        OwnedCell::Number(_)
+        | OwnedCell::Percent(_)
+        | OwnedCell::Date(_)
+        | OwnedCell::Boolean(_)
+        | OwnedCell::Error => true,
     }
 }
 
@@ -250,7 +363,9 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
             OwnedCell::Text(text) => text.as_str(),
             _ => return false,
         };
-        if missing.is_missing(text.as_bytes()) || is_value(cell) || text.chars().count() > MAX_UNIT_CHARS {
+        let is_sentence = text.matches(' ').count() > 2 || text.ends_with('?');
+        let is_long = text.chars().count() > MAX_UNIT_CHARS;
+        if missing.is_missing(text.as_bytes()) || is_value(cell) || is_long || is_sentence {
             return false;
         }
         let is_dash = matches!(text, "" | "-" | "–" | "—");
@@ -259,7 +374,8 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
             n_units += usize::from(!is_dash);
             // A dash says that the quantity has no unit.
             n_dashes += usize::from(is_dash && !text.is_empty());
-        } else if !is_dash && body.iter().take(BODY_ROWS).any(|row| row.cells.get(i) == Some(cell)) {
+        }
+        if !is_dash && body.iter().take(BODY_ROWS).any(|row| row.cells.get(i) == Some(cell)) {
             return false;
         }
     }
@@ -267,14 +383,18 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
 }
 
 /// `[m/s]` and `(m/s)` are `m/s`.
-fn unit(cell: &OwnedCell) -> Option<String> {
+fn unit_of(cell: &OwnedCell) -> Option<String> {
     let text = cell.borrow().to_text();
+    let bare = bare_unit(&text);
+    (!matches!(bare, "" | "-" | "–" | "—")).then(|| bare.to_owned())
+}
+
+fn bare_unit(text: &str) -> &str {
     let inner = [('[', ']'), ('(', ')')].into_iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(open)?.strip_suffix(close)?;
         (!inner.contains([open, close])).then_some(inner)
     });
-    let bare = inner.unwrap_or(&text).trim();
-    (!matches!(bare, "" | "-" | "–" | "—")).then(|| bare.to_owned())
+    inner.unwrap_or(text).trim()
 }
 
 #[cfg(test)]

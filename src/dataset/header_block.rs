@@ -10,6 +10,7 @@
 
 use super::{
     header::{is_missing, is_units_row, is_value, is_value_column},
+    header_start,
     missing::Missing,
     row::{OwnedCell, SampleRow},
 };
@@ -39,6 +40,10 @@ impl Block {
     pub(super) fn from(first: usize, filled: &[&SampleRow], width: usize, missing: &Missing) -> Self {
         let mut block = Self::one(first);
         let mut named: Vec<bool> = (0..width).map(|i| is_filled(filled[first], i)).collect();
+        // Every column has a name of its own: what else stands above the data explains the names.
+        if named.iter().all(|named| *named) && are_distinct(filled[first]) {
+            return block;
+        }
         while block.last + 1 < filled.len() && block.last - first < MAX_ROWS {
             let row = filled[block.last + 1];
             let body = &filled[block.last + 2..];
@@ -48,11 +53,14 @@ impl Block {
                 break;
             }
             let (mut n_words, mut n_values, mut n_value_columns) = (0, 0, 0);
+            let has_years = is_fuller && header_start::are_years(row);
             for i in (0..width).filter(|i| is_value_column(body, *i, missing)) {
                 n_value_columns += 1;
                 match row.cells.get(i) {
                     None | Some(OwnedCell::Empty) => {}
-                    Some(cell) if is_value(cell) || is_missing(cell, missing) => n_values += 1,
+                    Some(cell) if !has_years && (is_value(cell) || is_missing(cell, missing)) => {
+                        n_values += 1
+                    }
                     Some(_) => n_words += 1,
                 }
             }

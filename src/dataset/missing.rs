@@ -11,6 +11,7 @@ const EVERYWHERE: &[&str] = &[
     "NaN",
     "nan",
     "NAN",
+    "NaT",
     "NULL",
     "null",
     "Null",
@@ -51,7 +52,7 @@ const EVERYWHERE: &[&str] = &[
 /// be the sign of a charge and `None` a kind of basement.
 const AMONG_NUMBERS: &[&str] = &[
     "-", "--", "---", "–", "—", ".", "..", "...", "…", "None", "none", "nil", "nd", "ND", "n.d.", "N.D.",
-    "s/d", "S/D", "n/d", "N/D", "k.A.", "*", "**",
+    "s/d", "S/D", "n/d", "N/D", "k.A.", "*", "**", ":",
 ];
 
 /// Mean a number that is none.

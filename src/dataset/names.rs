@@ -54,6 +54,13 @@ fn clean(name: &str) -> String {
     shown.trim().to_owned()
 }
 
+/// A name without the quotes around it: with blanks around them they are none to a reader of CSV.
+pub(super) fn unquoted(name: &str) -> &str {
+    let bare = name.trim();
+    let inner = bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).unwrap_or(bare).trim()
+}
+
 /// Marks that make a name look like another one.
 fn is_direction_mark(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -17,6 +17,8 @@ pub(super) enum Cell<'a> {
     Empty,
     Text(&'a [u8]),
     Number(f64),
+    /// A fraction that the workbook shows as a percentage.
+    Percent(f64),
     /// Milliseconds since 1970-01-01.
     Date(i64),
     Boolean(bool),
@@ -31,6 +33,7 @@ pub(super) enum OwnedCell {
     Empty,
     Text(String),
     Number(f64),
+    Percent(f64),
     Date(i64),
     Boolean(bool),
     Error,
@@ -85,6 +88,7 @@ impl OwnedCell {
             Self::Empty => Cell::Empty,
             Self::Text(text) => Cell::Text(text.as_bytes()),
             Self::Number(number) => Cell::Number(*number),
+            Self::Percent(fraction) => Cell::Percent(*fraction),
             Self::Date(date) => Cell::Date(*date),
             Self::Boolean(boolean) => Cell::Boolean(*boolean),
             Self::Error => Cell::Error,
@@ -109,6 +113,7 @@ impl Cell<'_> {
             Self::Empty => OwnedCell::Empty,
             Self::Text(text) => OwnedCell::Text(String::from_utf8_lossy(text).into_owned()),
             Self::Number(number) => OwnedCell::Number(number),
+            Self::Percent(fraction) => OwnedCell::Percent(fraction),
             Self::Date(ms) => OwnedCell::Date(ms),
             Self::Boolean(value) => OwnedCell::Boolean(value),
             Self::Error => OwnedCell::Error,
@@ -121,10 +126,35 @@ impl Cell<'_> {
             Self::Empty => String::new(),
             Self::Text(text) => String::from_utf8_lossy(text).into_owned(),
             Self::Number(number) => number.to_string(),
+            Self::Percent(fraction) => format!("{}%", percent(fraction)),
             Self::Date(ms) => super::date::to_rfc3339(ms),
             Self::Boolean(true) => "TRUE".to_owned(),
             Self::Boolean(false) => "FALSE".to_owned(),
             Self::Error => "#ERROR!".to_owned(),
+        }
+    }
+}
+
+/// 0.07 as 7: the product has a last digit too many.
+pub(super) fn percent(fraction: f64) -> f64 {
+    let percent = fraction * 100.0;
+    format!("{percent:.14e}").parse().unwrap_or(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_as_they_are_shown() {
+        for (fraction, shown) in [
+            (0.07, "7%"),
+            (0.055, "5.5%"),
+            (-0.125, "-12.5%"),
+            (1.0, "100%"),
+            (1.0 / 3.0, "33.3333333333333%"),
+        ] {
+            assert_eq!(OwnedCell::Percent(fraction).borrow().to_text(), shown);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     affix::Affix,
-    boolean, date,
+    boolean, date, flag,
     missing::{self, Missing},
     number_format::{self, Evidence},
     row::{Cell, OwnedCell},
@@ -20,6 +20,8 @@ const PROSE_CHARS: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forced {
     Number,
+    /// Numbers whose percentages are fractions: `5.5%` is 0.055.
+    Fraction,
     Category,
     Date,
     Boolean,
@@ -34,6 +36,8 @@ pub(super) enum Look {
     Numbers,
     /// Numbers, each with the same sign beside it.
     NumbersWith(Affix),
+    /// Numbers, some with a mark behind them that says something of the number.
+    NumbersMarked,
     /// Dates in a workbook, which need no format.
     TypedDates,
     /// Dates as text.
@@ -59,6 +63,7 @@ impl Forced {
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "number" => Self::Number,
+            "fraction" => Self::Fraction,
             "category" => Self::Category,
             "date" => Self::Date,
             "boolean" => Self::Boolean,
@@ -89,9 +94,25 @@ pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing, is_workbo
         if names_a_time(name) && texts.clone().all(|text| date::parse(text, date::FOUR_DIGITS).is_some()) {
             return Look::Dates(date::FOUR_DIGITS.to_owned());
         }
+        let is_day = |text: &str| {
+            text.len() == 8 && date::parse(text, date::EIGHT_DIGITS).is_some_and(date::is_plausible)
+        };
+        if names_a_date(name) && texts.clone().all(is_day) {
+            return Look::Dates(date::EIGHT_DIGITS.to_owned());
+        }
         if let Some(format) = date::candidates(&texts).into_iter().next() {
             return Look::Dates(format);
         }
+    }
+    let is_percent = |cell: &OwnedCell| match cell {
+        OwnedCell::Percent(_) => true,
+        OwnedCell::Text(text) => {
+            Affix::PERCENT.strip(text).is_some_and(|bare| number_format::shape(&bare).is_some())
+        }
+        _ => false,
+    };
+    if firm.iter().all(|cell| is_percent(cell)) {
+        return Look::NumbersWith(Affix::PERCENT);
     }
     if all(is_number) {
         return if is_workbook && are_codes(&firm) { Look::Texts } else { Look::Numbers };
@@ -109,6 +130,9 @@ pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing, is_workbo
             return Look::NumbersWith(affix);
         }
     }
+    if are_marked_numbers(&firm) {
+        return Look::NumbersMarked;
+    }
     let is_boolean = |cell: &OwnedCell| match cell {
         OwnedCell::Boolean(_) => true,
         OwnedCell::Text(text) => boolean::parse(text).is_some(),
@@ -124,17 +148,46 @@ fn is_missing(cell: &OwnedCell, missing: &Missing, among_numbers: bool) -> bool 
             missing.is_missing_among_numbers(text.as_bytes()) || missing::is_non_finite(text.as_bytes())
         }
         OwnedCell::Text(text) => missing.is_missing(text.as_bytes()),
-        OwnedCell::Number(number) => !number.is_finite(),
+        OwnedCell::Number(number) | OwnedCell::Percent(number) => !number.is_finite(),
         OwnedCell::Date(_) | OwnedCell::Boolean(_) => false,
     }
 }
 
 fn is_number(cell: &OwnedCell) -> bool {
     match cell {
-        OwnedCell::Number(_) => true,
+        OwnedCell::Number(_) | OwnedCell::Percent(_) => true,
         OwnedCell::Text(text) => !is_code(text.as_bytes()) && number_format::shape(text).is_some(),
         _ => false,
     }
+}
+
+/// `6.7`, `6.8*`, `6.9`: numbers, of which some are marked.
+fn are_marked_numbers(cells: &[&OwnedCell]) -> bool {
+    let mut marks = Vec::new();
+    let mut n_bare = 0;
+    for cell in cells {
+        if is_number(cell) {
+            n_bare += 1;
+            continue;
+        }
+        let OwnedCell::Text(text) = cell else { return false };
+        match flag::split(text) {
+            Some((bare, mark)) if number_format::shape(bare).is_some() && !is_code(bare.as_bytes()) => {
+                marks.push(mark)
+            }
+            _ => return false,
+        }
+    }
+    flag::are_marks(marks.iter().copied(), marks.len(), n_bare)
+}
+
+/// Whole numbers of eight digits under such a name are days.
+fn names_a_date(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphabetic());
+    words.any(|word| {
+        matches!(word, "date" | "data" | "datum" | "fecha" | "dia" | "day" | "dt" | "yyyymmdd" | "ymd")
+    })
 }
 
 /// `08123` and `0012` are postcodes and station numbers; their zeros mean something. `07` may be a
@@ -177,6 +230,7 @@ pub(super) fn evidence<'a>(cells: impl Iterator<Item = (u64, Cell<'a>)>, look: &
         {
             match look {
                 Look::NumbersWith(affix) => affix.strip(text).is_some_and(|bare| evidence.add(line, &bare)),
+                Look::NumbersMarked => evidence.add(line, flag::split(text).map_or(text, |(bare, _)| bare)),
                 _ => evidence.add(line, text),
             };
         }
@@ -281,6 +335,10 @@ mod tests {
         check("day", &["2024-01-05", "-"], &Look::Dates("%Y-%m-%d".to_owned()));
         check("adult", &["True", "False", ""], &Look::Booleans);
         check("share", &["5,5%", "NA", "-1 %"], &Look::NumbersWith(Affix::of("1%").unwrap()));
+        check("tmin", &["6.7", "6.8*", "NA", "7.1", "7.1 #"], &Look::NumbersMarked);
+        check("MESS_DATUM", &["20200101", "20200229"], &Look::Dates("%Y%m%d".to_owned()));
+        check("MESS_DATUM", &["20200101", "20200230"], &Look::Numbers);
+        check("count", &["20200101", "20200229"], &Look::Numbers);
         check("price", &["R$ 5,5", "R$ 1.000,00"], &Look::NumbersWith(Affix::of("R$ 1").unwrap()));
         check("share", &["5,5%", "3"], &Look::Texts);
         check("alive", &["yes", "no"], &Look::Texts);

@@ -14,8 +14,8 @@ use super::{
     text_rows,
 };
 use calamine::{
-    Data, DataRef, Dimensions, ExcelDateTime, Ods, OdsError, Reader, Sheet, Xls, XlsError, Xlsb, XlsbError,
-    Xlsx, XlsxError,
+    Data, DataRef, Dimensions, ExcelDateTime, Ods, OdsError, Reader, Sheet, Style, Xls, XlsError, Xlsb,
+    XlsbError, Xlsx, XlsxError,
 };
 use std::{fmt::Display, io::BufReader, panic::AssertUnwindSafe};
 
@@ -104,9 +104,16 @@ impl<'a> Book<'a> {
             Self::Xlsx(book) => {
                 let error = |error: XlsxError| xlsx(&error, Some(sheet));
                 let mut cells = book.worksheet_cells_reader(sheet).map_err(error)?;
-                while let Some(cell) = cells.next_cell().map_err(error)? {
+                let is_percent: Vec<bool> = cells.styles().iter().map(shows_percent).collect();
+                while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(error)? {
                     let at = check_place(cell.get_position(), sheet)?;
-                    each(at.0, at.1, convert(cell.get_value(), at, sheet, limits)?)?;
+                    let cell = match convert(cell.get_value(), at, sheet, limits)? {
+                        OwnedCell::Number(fraction) if is_percent.get(style) == Some(&true) => {
+                            OwnedCell::Percent(fraction)
+                        }
+                        cell => cell,
+                    };
+                    each(at.0, at.1, cell)?;
                 }
                 Ok(())
             }
@@ -127,6 +134,22 @@ impl<'a> Book<'a> {
             }
         })?
     }
+}
+
+/// `0.0%`, but not `0" % of all"`.
+fn shows_percent(style: &Style) -> bool {
+    let Some(format) = &style.number_format else { return false };
+    let mut characters = format.format_code.chars();
+    let mut is_quoted = false;
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            '\\' if !is_quoted => drop(characters.next()),
+            '%' if !is_quoted => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn visit_grid(

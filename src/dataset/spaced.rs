@@ -1,210 +1,263 @@
-//! Text tables whose columns are kept apart by blanks: what solvers and measuring programs print.
+//! Tables whose columns are parted by blanks, as solvers write them: `OpenFOAM`, XFOIL, SU2, Tecplot,
+//! Fluent.
 //!
 //! ```text
-//!        XFOIL         Version 6.99            titles: blanked
-//!    alpha    CL        CD                     header (after a # in OpenFOAM's files)
-//!   ------ -------- ---------                  rules: blanked
-//!   10.000   1.2022   0.00000                  data
+//!  XFOIL  Version 6.99                    titles: become blank lines
+//!    alpha    CL        CD                header: its names, one a column
+//!    (deg)     -         -                units
+//!   ------ -------- ---------             rules: blank lines
+//!   10.000   1.2022   0.00000             rows: one tab between cells
+//! # Time  force  (x y z)                  comments; the last above the rows may be the header
 //! ```
 //!
-//! Every line is handed on with tabs in the place of the blanks, or as an empty line where it is no
-//! part of the table, so that line numbers stay those of the file.
+//! Every line keeps its number, so that messages name the lines of the file.
 
-use super::{fixed_width::Columns, number_format};
-use std::io::{self, BufRead, BufReader, Read};
+use super::{
+    fixed_width::Columns,
+    missing::Missing,
+    number_format,
+    spaced_names::{self, Found},
+};
 
 /// Lines that are looked at.
 const SAMPLE_LINES: usize = 400;
 /// A line with one of these in front is a comment, or a header.
 const MARKERS: [&str; 4] = ["#", "%", "!", "//"];
+/// Leading rows that may be titles with numbers in them: `NACA 0012`.
+const MAX_TITLES: usize = 3;
 
 /// Where the table lies and how wide it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spacing {
+    /// Cells of a row, the zone's name not counted.
     pub(super) width: usize,
     /// The line of the header, or of the first row where there is none.
     pub(super) first_line: u64,
-    /// Whether the header's names hold single blanks, so that two or more part them.
-    has_wide_gaps: bool,
+    pub(super) first_row: u64,
+    /// One name for each column, and for the zone where there are several.
+    pub(super) names: Option<Vec<String>>,
+    /// The header as it stands, to know it where a restarted solver writes it again.
+    pub(super) header: String,
+    /// The line of the units, and one for each column.
+    pub(super) units: Option<(u64, Vec<String>)>,
     /// Where cells are missing, the places of the columns.
-    fixed: Option<Columns>,
+    pub(super) fixed: Option<Columns>,
+    /// Whether vectors stand in parentheses.
+    pub(super) has_groups: bool,
+    /// Whether the file is cut into zones whose names are a column.
+    pub(super) has_zones: bool,
+    /// Whether lists of elements follow the rows.
+    pub(super) has_elements: bool,
     /// Whether a comment marker stands before the header.
     pub(super) is_marked: bool,
 }
 
+/// A line of the sample that holds something.
+pub(super) type Line<'a> = (u64, &'a str);
+
 /// Finds a table of numbers between blanks.
 pub(super) fn detect(text: &str) -> Option<Spacing> {
-    let lines: Vec<(u64, &str)> = (1..)
+    let lines: Vec<Line<'_>> = (1..)
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty() && !is_rule(line))
         .take(SAMPLE_LINES)
         .collect();
-    let plain: Vec<&(u64, &str)> = lines.iter().filter(|(_, line)| unmarked(line).is_none()).collect();
-    let rows: Vec<&&(u64, &str)> = plain.iter().filter(|(_, line)| is_numeric(line)).collect();
+    let has_groups = has_groups(&lines);
+    let bare = |line: &str| if has_groups { ungrouped(line) } else { line.to_owned() };
+    let plain: Vec<(u64, String)> = lines
+        .iter()
+        .filter(|(_, line)| unmarked(line).is_none() && zone_title(line).is_none())
+        .map(|(at, line)| (*at, bare(line)))
+        .collect();
+    let mut rows: Vec<&(u64, String)> = plain.iter().filter(|(_, line)| is_numeric(line)).collect();
+    let variables = spaced_names::variables(&lines);
     let mut counts = std::collections::BTreeMap::new();
     for (_, line) in &rows {
-        *counts.entry(line.split_ascii_whitespace().count()).or_insert(0usize) += 1;
+        *counts.entry(split(line).len()).or_insert(0usize) += 1;
     }
-    let (width, n_same) = counts.into_iter().max_by_key(|(width, count)| (*count, *width))?;
-    let has_width = |line: &str| line.split_ascii_whitespace().count() == width;
-    let first = rows.iter().find(|(_, line)| has_width(line))?.0;
+    let commonest = counts.iter().max_by_key(|(width, count)| (**count, **width)).map(|(width, _)| *width)?;
+    let width = variables.as_ref().map_or(commonest, Vec::len);
+    let n_same = counts.get(&width).copied().unwrap_or(0);
+    let first_of_any = rows.first()?.0;
+    rows.retain(|(_, line)| split(line).len() == width);
+    drop_titles(&mut rows, width);
+    let (first, last) = (rows.first()?.0, rows.last()?.0);
     // One column of text with numbers in it, or of numbers such as `1 234`, is none of several.
-    let of_width: Vec<&str> = rows.iter().map(|(_, line)| *line).filter(|line| has_width(line)).collect();
-    let n_numbers = of_width.iter().flat_map(|line| line.split_ascii_whitespace());
-    let n_numbers = n_numbers.filter(|cell| number_format::shape(cell).is_some()).count();
-    let is_one_column = of_width.iter().all(|line| number_format::shape(line.trim()).is_some());
-    if n_numbers * 3 < of_width.len() * width * 2 || is_one_column {
+    let n_numbers = rows.iter().flat_map(|(_, line)| split(line));
+    let n_numbers = n_numbers.filter(|cell| is_number(cell)).count();
+    let is_one_column = rows.iter().all(|(_, line)| number_format::shape(line.trim()).is_some());
+    if n_numbers * 3 < rows.len() * width * 2 || is_one_column {
         return None;
     }
+    // What stands under the last row is a footer.
+    let n_within = plain.iter().filter(|(at, _)| (first..=last).contains(at)).count();
     let n_below = plain.iter().filter(|(at, _)| *at >= first).count();
-    if width < 2 || n_same < 2 || n_same * 10 < n_below * 9 {
-        return fixed(&lines, &plain, rows[0].0);
+    if width < 2 || n_same < 2 || n_same * 10 < n_within * 9 || n_same * 2 < n_below && variables.is_none() {
+        return fixed(&lines, &plain, first_of_any);
     }
-    let header = lines.iter().rev().find(|(at, _)| *at < first);
-    let named = header.and_then(|(at, line)| {
-        let bare = unmarked(line).unwrap_or(line);
-        let is_marked = unmarked(line).is_some();
-        let has_words = !is_numeric(bare) && !bare.trim_start().starts_with(|c: char| c.is_ascii_digit());
-        let spacing =
-            |has_wide_gaps| Spacing { width, first_line: *at, has_wide_gaps, fixed: None, is_marked };
-        if !has_words {
-            None
-        } else if bare.split_ascii_whitespace().count() == width {
-            Some(spacing(false))
-        } else {
-            (wide_gaps(bare).count() == width).then(|| spacing(true))
+    let above: Vec<Line<'_>> = lines.iter().copied().filter(|(at, _)| *at < first).collect();
+    let row = lines.iter().find(|(at, _)| *at == first)?.1;
+    let zones: Vec<String> = lines.iter().filter_map(|(_, line)| zone_title(line)).collect();
+    let has_zones = zones.iter().filter(|title| !title.is_empty()).count() > 1;
+    let found = match variables {
+        Some(names) => {
+            Some(Found { line: above.first().map_or(first, |(at, _)| *at), names, ..Found::default() })
         }
-    });
-    let unnamed = Spacing { width, first_line: first, has_wide_gaps: false, fixed: None, is_marked: false };
-    Some(named.unwrap_or(unnamed))
+        None => spaced_names::find(&above, row, width, has_groups),
+    };
+    let mut spacing = Spacing {
+        width,
+        first_line: first,
+        first_row: first,
+        names: None,
+        header: String::new(),
+        units: None,
+        fixed: None,
+        has_groups,
+        has_zones,
+        has_elements: lines.iter().any(|(_, line)| is_zone_of_elements(line)),
+        is_marked: false,
+    };
+    if let Some(found) = found {
+        spacing.first_line = found.line;
+        spacing.is_marked = found.is_marked;
+        spacing.header = found.header;
+        spacing.units = found.units;
+        spacing.names = Some(found.names);
+    }
+    if has_zones && let Some(names) = &mut spacing.names {
+        names.push("zone".to_owned());
+    }
+    Some(spacing)
 }
 
 /// Lines with other numbers of cells, all in the same columns under one header.
-fn fixed(lines: &[(u64, &str)], plain: &[&(u64, &str)], first: u64) -> Option<Spacing> {
+fn fixed(lines: &[Line<'_>], plain: &[(u64, String)], first: u64) -> Option<Spacing> {
     let (at, header) = lines.iter().rev().find(|(at, _)| *at < first)?;
-    let below: Vec<&str> = plain.iter().filter(|(at, _)| *at >= first).map(|(_, line)| *line).collect();
+    let below: Vec<&str> =
+        plain.iter().filter(|(at, _)| *at >= first).map(|(_, line)| line.as_str()).collect();
     let columns = Columns::find(header, &below)?;
     Some(Spacing {
         width: columns.len(),
         first_line: *at,
-        has_wide_gaps: false,
+        first_row: first,
+        names: columns.names(header),
+        header: header.trim().to_owned(),
+        units: None,
         fixed: Some(columns),
+        has_groups: false,
+        has_zones: false,
+        has_elements: false,
         is_marked: false,
     })
 }
 
+/// `NACA 0012` over coordinates has as many cells as they, but a word where they have numbers.
+fn drop_titles(rows: &mut Vec<&(u64, String)>, width: usize) {
+    let is_title = |rows: &[&(u64, String)]| {
+        let cells = split(&rows[0].1);
+        (0..width).any(|i| {
+            let n = rows[1..].iter().filter(|(_, line)| is_number(split(line)[i])).count();
+            !is_number(cells[i]) && n * 10 >= (rows.len() - 1) * 9
+        })
+    };
+    for _ in 0..MAX_TITLES {
+        if rows.len() > 3 && is_title(rows) {
+            rows.remove(0);
+        }
+    }
+}
+
+/// Whether at least half of the lines of numbers hold some in parentheses.
+fn has_groups(lines: &[Line<'_>]) -> bool {
+    let (mut n, mut n_grouped) = (0usize, 0usize);
+    for (_, line) in lines.iter().filter(|(_, line)| unmarked(line).is_none()) {
+        if is_numeric(&ungrouped(line)) {
+            n += 1;
+            n_grouped += usize::from(line.contains('(') && line.contains(')'));
+        }
+    }
+    n_grouped >= 2 && n_grouped * 2 >= n
+}
+
+/// `(1 2 3)` without its parentheses.
+pub(super) fn ungrouped(line: &str) -> String {
+    line.replace(['(', ')'], " ")
+}
+
+/// The cells of a line: blanks part them, but not within quotes.
+pub(super) fn split(line: &str) -> Vec<&str> {
+    if !line.contains('"') {
+        return line.split_ascii_whitespace().collect();
+    }
+    let (mut cells, mut start, mut is_quoted) = (Vec::new(), None, false);
+    for (i, c) in line.char_indices() {
+        is_quoted ^= c == '"';
+        match start {
+            None if !c.is_ascii_whitespace() => start = Some(i),
+            Some(from) if c.is_ascii_whitespace() && !is_quoted => {
+                cells.push(&line[from..i]);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    cells.extend(start.map(|from| &line[from..]));
+    cells
+}
+
 /// The line without its comment marker, where it has one.
-fn unmarked(line: &str) -> Option<&str> {
+pub(super) fn unmarked(line: &str) -> Option<&str> {
     let line = line.trim_start();
     MARKERS.iter().find_map(|marker| line.strip_prefix(marker)).map(|rest| rest.trim_start_matches('#'))
 }
 
-/// `------ -------- =====`
-fn is_rule(line: &str) -> bool {
+/// `------ -------- =====`, or a parenthesis alone.
+pub(super) fn is_rule(line: &str) -> bool {
     let mut cells = line.split_ascii_whitespace().peekable();
-    cells.peek().is_some()
-        && cells.all(|cell| cell.len() > 1 && cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'_')))
+    let is_dashes =
+        |cell: &str| cell.len() > 1 && cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'_'));
+    matches!(line.trim(), "(" | ")") || cells.peek().is_some() && cells.all(is_dashes)
+}
+
+/// The name of the zone that the line begins: `ZONE T="wall"` in Tecplot's files,
+/// `((xy/key/label "wall")` in Fluent's.
+pub(super) fn zone_title(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    let is_zone = line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("zone"))
+        && line[4..].starts_with(|c: char| c.is_whitespace() || c == '=')
+        || line.starts_with("((xy/key/label");
+    is_zone.then(|| line.split('"').nth(1).unwrap_or_default().trim().to_owned())
+}
+
+/// A zone of elements is followed by lists of the corners of each.
+fn is_zone_of_elements(line: &str) -> bool {
+    let upper = line.to_uppercase();
+    zone_title(line).is_some() && upper.contains("ELEMENTS")
+}
+
+/// Whether the cell is a number, or stands for one that is missing.
+pub(super) fn is_number(cell: &str) -> bool {
+    number_format::shape(cell).is_some()
+        || cell.len() > 1
+            && cell.bytes().any(|b| b.is_ascii_alphabetic())
+            && Missing::default().is_missing(cell.as_bytes())
 }
 
 /// Whether at least half of the cells are numbers, the last of them too or the first.
-fn is_numeric(line: &str) -> bool {
-    let (mut n, mut n_numbers) = (0, 0);
-    for cell in line.split_ascii_whitespace() {
-        n += 1;
-        n_numbers += usize::from(number_format::shape(cell).is_some() || cell.eq_ignore_ascii_case("nan"));
-    }
-    n > 0
+pub(super) fn is_numeric(line: &str) -> bool {
+    let cells = split(line);
+    let (n, n_numbers) = (cells.len(), cells.iter().filter(|cell| is_number(cell)).count());
+    let has_digit = line.bytes().any(|byte| byte.is_ascii_digit());
+    has_digit
         && n_numbers * 2 >= n
-        && line
-            .split_ascii_whitespace()
-            .next_back()
-            .is_some_and(|cell| number_format::shape(cell).is_some() || n_numbers * 3 >= n * 2)
-}
-
-fn wide_gaps(line: &str) -> impl Iterator<Item = &str> {
-    line.split("  ").flat_map(|part| part.split('\t')).map(str::trim).filter(|part| !part.is_empty())
-}
-
-/// Rewrites the lines of a spaced table as they pass.
-pub(super) struct Spaced<R> {
-    inner: BufReader<R>,
-    spacing: Spacing,
-    line: Vec<u8>,
-    n_lines: u64,
-    ready: Vec<u8>,
-    n_served: usize,
-}
-
-impl<R: Read> Spaced<R> {
-    pub(super) fn new(inner: R, spacing: Spacing) -> Self {
-        let inner = BufReader::with_capacity(1 << 18, inner);
-        Self { inner, spacing, line: Vec::new(), n_lines: 0, ready: Vec::new(), n_served: 0 }
-    }
-
-    /// Makes the next pieces ready; nothing at the end of the text.
-    fn fill(&mut self) -> io::Result<()> {
-        self.ready.clear();
-        self.n_served = 0;
-        while self.ready.len() < 1 << 16 {
-            self.line.clear();
-            if self.inner.read_until(b'\n', &mut self.line)? == 0 {
-                break;
-            }
-            self.n_lines += 1;
-            self.rewrite();
-            self.ready.push(b'\n');
-        }
-        Ok(())
-    }
-
-    fn rewrite(&mut self) {
-        let Spacing { first_line, has_wide_gaps, .. } = self.spacing;
-        let fixed = self.spacing.fixed.as_ref();
-        let whole = String::from_utf8_lossy(&self.line);
-        let whole = whole.trim_end();
-        let text = whole.trim_start();
-        if self.n_lines < first_line || text.is_empty() || is_rule(text) {
-            return;
-        }
-        let mut push = |i: usize, cell: &str| {
-            if i > 0 {
-                self.ready.push(b'\t');
-            }
-            self.ready.extend_from_slice(cell.as_bytes());
-        };
-        let bare = unmarked(text);
-        let is_header = self.n_lines == first_line;
-        if let Some(names) = fixed.filter(|_| is_header).and_then(|columns| columns.names(whole)) {
-            names.iter().enumerate().for_each(|(i, name)| push(i, name));
-        } else if let Some(cells) = fixed.filter(|_| bare.is_none()).and_then(|columns| columns.cells(whole))
-        {
-            cells.iter().enumerate().for_each(|(i, cell)| push(i, cell));
-        } else if is_header && has_wide_gaps {
-            wide_gaps(bare.unwrap_or(text)).enumerate().for_each(|(i, cell)| push(i, cell));
-        } else if is_header || bare.is_none() {
-            let cells = bare.unwrap_or(text).split_ascii_whitespace();
-            cells.enumerate().for_each(|(i, cell)| push(i, cell));
-        }
-        // Below the header a comment is no row, nor is a header that a restarted solver repeats.
-    }
-}
-
-impl<R: Read> Read for Spaced<R> {
-    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        if self.n_served == self.ready.len() {
-            self.fill()?;
-        }
-        let rest = &self.ready[self.n_served..];
-        let n = rest.len().min(output.len());
-        output[..n].copy_from_slice(&rest[..n]);
-        self.n_served += n;
-        Ok(n)
-    }
+        && cells.last().is_some_and(|cell| number_format::shape(cell).is_some() || n_numbers * 3 >= n * 2)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::spaced_text::Spaced, *};
+    use std::io::Read;
 
     const POLAR: &str = "\n  XFOIL  Version 6.99\n\n 1 1 Reynolds number fixed  Mach number fixed\n xtrf =   1.000 (top)  1.000 (bottom)\n\n   alpha    CL        CD\n  ------ -------- ---------\n  10.000   1.2022   0.00000\n   9.000   1.0831   0.00100\n";
 
@@ -222,6 +275,12 @@ mod tests {
             rewritten(POLAR),
             "\n\n\n\n\n\nalpha\tCL\tCD\n\n10.000\t1.2022\t0.00000\n9.000\t1.0831\t0.00100\n"
         );
+    }
+
+    #[test]
+    fn a_title_with_a_number_is_no_row() {
+        let text = "NACA 0012\n1.0 0.001\n0.5 0.060\n0.0 0.000\n0.5 -0.060\n";
+        assert_eq!(rewritten(text), "\n1.0\t0.001\n0.5\t0.060\n0.0\t0.000\n0.5\t-0.060\n");
     }
 
     #[test]
@@ -248,6 +307,29 @@ mod tests {
             rewritten(text),
             "\n\nRe\tCl\tCd\n10\t0.512\t0.031\n100\t\t0.024\n1000\t0.701\t\n2000\t0.702\t0.020\n5\t\t0.100\n"
         );
+    }
+
+    #[test]
+    fn vectors_in_parentheses_become_columns() {
+        let text = "# Time areaAverage(p) areaAverage(U)\n1 5.0 (1 2 3)\n2 6.0 (4 5 6)\n";
+        assert_eq!(
+            rewritten(text),
+            "Time\tareaAverage(p)\tareaAverage(U)_x\tareaAverage(U)_y\tareaAverage(U)_z\n1\t5.0\t1\t2\t3\n2\t6.0\t4\t5\t6\n"
+        );
+    }
+
+    #[test]
+    fn zones_become_a_column() {
+        let text = "TITLE = \"t\"\nVARIABLES = \"x\" \"y\"\nZONE T=\"a\"\n1 2\n3 4\nZONE T=\"b\"\n5 6\n7 8\n";
+        assert_eq!(rewritten(text), "x\ty\tzone\n\n\n1\t2\ta\n3\t4\ta\n\n5\t6\tb\n7\t8\tb\n");
+        let one = "(title \"Cp\")\n(labels \"Position\" \"Cp\")\n\n((xy/key/label \"wall\")\n1 2\n3 4\n)\n";
+        assert_eq!(rewritten(one), "\nPosition\tCp\n\n\n1\t2\n3\t4\n\n");
+    }
+
+    #[test]
+    fn a_closing_remark_stays_one_cell() {
+        let text = "t y\n1 2\n3 4\n5 6\nThis file was closed at 10:15.\n";
+        assert_eq!(rewritten(text), "t\ty\n1\t2\n3\t4\n5\t6\nThis file was closed at 10:15.\n");
     }
 
     #[test]

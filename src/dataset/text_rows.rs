@@ -83,7 +83,7 @@ impl<'a> Rows<'a> {
                 return Ok(());
             }
             let message = format!("{} cells instead of {}", record.len(), self.layout.width);
-            if is_note(record) && self.notes.len() < MAX_ISSUES {
+            if (is_note(record, self.layout.width) || self.goes_on(record)) && self.notes.len() < MAX_ISSUES {
                 self.notes.push((line, record.clone(), message));
                 return Ok(());
             }
@@ -98,6 +98,14 @@ impl<'a> Rows<'a> {
             each(Row::Text { line, record })?;
         }
         Ok(())
+    }
+
+    /// Whether a narrower row that begins with words goes on with the notes above it.
+    fn goes_on(&self, record: &ByteRecord) -> bool {
+        let first = record.iter().map(<[u8]>::trim_ascii).find(|cell| !cell.is_empty());
+        let is_text = first.and_then(|cell| std::str::from_utf8(cell).ok());
+        let is_text = is_text.is_some_and(|text| number_format::shape(text).is_none());
+        !self.notes.is_empty() && record.len() < self.layout.min_width && is_text
     }
 
     /// Counts rows of the right width, and says whether they are to be handed on.
@@ -139,12 +147,15 @@ fn fits(record: &ByteRecord, layout: &Layout) -> bool {
         && record.iter().skip(layout.width).all(|cell| cell.trim_ascii().is_empty())
 }
 
-/// One text and no number: perhaps a note under the table.
-fn is_note(record: &ByteRecord) -> bool {
+/// One text and no number: perhaps a note under the table. Beside one other column a short word may
+/// be a row that was cut off.
+fn is_note(record: &ByteRecord, width: usize) -> bool {
     let mut filled = record.iter().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
     let (first, second) = (filled.next(), filled.next());
     let Some(text) = first.and_then(|cell| std::str::from_utf8(cell).ok()) else { return false };
-    second.is_none() && text.len() > 3 && number_format::shape(text).is_none()
+    second.is_none()
+        && (text.len() > 3 || width > 2 && text.len() > 2)
+        && number_format::shape(text).is_none()
 }
 
 fn is_blank(record: &ByteRecord) -> bool {

@@ -8,7 +8,7 @@ const UNITS: &[&str] = &[
     "d", "day", "year", "yr", "°C", "ºC", "oC", "°F", "ºF", "degC", "degF", "°", "º", "deg", "%", "‰", "ppm",
     "ppb", "in", "ft", "mi", "nmi", "kn", "kt", "mph", "kph", "lb", "lbf", "lbm", "oz", "psi", "psf", "atm",
     "mmHg", "cal", "Btu", "BTU", "hp", "cv", "rpm", "RPM", "rps", "Re", "dBA", "gal", "ha", "kgf", "ton",
-    "cP", "cSt", "counts", "px",
+    "cP", "cSt", "counts", "px", "days", "hours", "hour", "sec", "Wh", "Whr",
 ];
 const PREFIXES: &[&str] = &["k", "K", "M", "G", "T", "h", "d", "c", "m", "µ", "μ", "u", "n", "p"];
 /// Longer texts in brackets are remarks.
@@ -31,7 +31,7 @@ pub(super) fn in_name(name: &str) -> Option<&str> {
 }
 
 /// Known units, multiplied, divided and raised to powers.
-fn is_unit(text: &str) -> bool {
+pub(super) fn is_unit(text: &str) -> bool {
     if text.is_empty() || text.chars().count() > MAX_CHARS {
         return false;
     }

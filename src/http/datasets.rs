@@ -300,7 +300,7 @@ pub struct RereadRequest {
     encoding: Option<String>,
     /// Texts that mean "missing".
     missing: Option<Vec<String>>,
-    /// Column -> `number|category|date|boolean|text|ignore`.
+    /// Column -> `number|fraction|category|date|boolean|text|ignore`.
     types: Option<std::collections::BTreeMap<String, String>>,
     /// Whether totals and notes under the table are rows of it.
     keep_footer: Option<bool>,
@@ -348,17 +348,14 @@ pub async fn reread_dataset(
     let options = request.options()?;
     let file = upload::fetch_original(&app, record.dataset_id).await?;
     let name = options.name.unwrap_or(record.name);
-    let new = upload::read_and_insert(
-        &app,
-        db,
-        file.path(),
-        &record.filename,
+    let new = upload::NewDataset {
+        filename: &record.filename,
         name,
-        &options.read,
-        &record.sha256,
-        record.size_bytes,
-    )
-    .await?;
+        options: &options.read,
+        sha256: &record.sha256,
+        size_bytes: record.size_bytes,
+    };
+    let new = upload::read_and_insert(&app, db, file.path(), new, &mut |_| {}).await?;
     let details = serde_json::json!({"read_again_from": record.dataset_id});
     events::append(&app, db, &request_id, "upload", "dataset", new.dataset_id, details).await;
     Ok(with_status(StatusCode::CREATED, &format!("/datasets/{}", new.dataset_id), Dataset::of(&new)))

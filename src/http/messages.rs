@@ -15,6 +15,7 @@ use std::borrow::Cow;
 fn is_message(parent: &[u8], name: &[u8]) -> bool {
     match (parent, name) {
         (b"", b"title" | b"detail" | b"message" | b"error")
+        | (b"problem", b"title" | b"detail")
         | (b"errors" | b"issues" | b"warnings" | b"logs" | b"trainings", b"message")
         | (b"" | b"columns", b"reason")
         | (b"error", b"detail" | b"message")

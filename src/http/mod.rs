@@ -31,6 +31,7 @@ pub mod predict;
 pub mod predictions;
 pub mod protocols;
 pub mod read_options;
+pub mod readings;
 pub mod receive;
 pub mod schema;
 pub mod server;
@@ -77,6 +78,7 @@ fn documented_routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(compare::routes())
         .merge(import::routes())
         .merge(datasets::routes())
+        .merge(readings::routes())
         .merge(correlations::routes())
         .merge(trainings::routes())
         .merge(events::routes())

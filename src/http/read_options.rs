@@ -112,7 +112,7 @@ fn tokens(value: &str) -> Result<Vec<String>, String> {
 }
 
 fn types(value: &str) -> Result<BTreeMap<String, String>, String> {
-    const KINDS: [&str; 6] = ["number", "category", "date", "boolean", "text", "ignore"];
+    const KINDS: [&str; 7] = ["number", "fraction", "category", "date", "boolean", "text", "ignore"];
     let types: BTreeMap<String, String> = serde_json::from_str(value)
         .map_err(|_| "must be a JSON object from column to kind, such as {\"Re\": \"number\"}".to_owned())?;
     match types.iter().find(|(_, kind)| !KINDS.contains(&kind.as_str())) {

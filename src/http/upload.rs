@@ -7,11 +7,12 @@ use super::{
     idempotency::{self, Done},
     observe::RequestId,
     read_options::UploadOptions,
+    readings::{self, Reading, Waiting},
     receive::{self, Received},
 };
 use crate::{
     app::{App, TempFile},
-    dataset::ReadOptions,
+    dataset::{Look, ReadOptions},
     id::DatasetId,
     ingest::Ingested,
     storage::{BlobKey, DatasetRecord, Db, datasets},
@@ -62,7 +63,7 @@ pub struct UploadForm {
     /// A text that means "missing", or a JSON list of them.
     #[schema(nullable = false)]
     pub missing: Option<String>,
-    /// JSON object: column -> `number|category|date|boolean|text|ignore`.
+    /// JSON object: column -> `number|fraction|category|date|boolean|text|ignore`.
     #[schema(nullable = false)]
     pub types: Option<String>,
     /// Whether totals and notes under the table are rows of it.
@@ -74,7 +75,8 @@ pub struct UploadForm {
 ///
 /// `multipart/form-data` with one part named `file`, or the bytes themselves as the body with `?filename=`. The
 /// options are form parts or query parameters; each overrides what would be detected. The same bytes with the same
-/// options again answer 200 with the dataset that exists, unless `allow_duplicate=true`.
+/// options again answer 200 with the dataset that exists, unless `allow_duplicate=true`. With `Prefer: respond-async`
+/// the answer comes as soon as the bytes are there, with the address at which to follow how far they have been read.
 #[utoipa::path(post, path = "/upload", tag = "datasets",
     params(
         ("filename" = Option<String>, Query, description = "Name of the file, where the body is the file itself"),
@@ -89,6 +91,7 @@ pub struct UploadForm {
         ("types" = Option<String>, Query, description = "JSON object from column to kind"),
         ("keep_footer" = Option<bool>, Query, description = "Whether totals and notes under the table are rows of it"),
         ("allow_duplicate" = Option<bool>, Query, description = "Whether the same bytes may become a second dataset"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` does not wait until the file has been read", example = "respond-async"),
         ("Idempotency-Key" = Option<String>, Header, description = "Does the request once, however often it is sent")
     ),
     request_body(content(
@@ -98,6 +101,9 @@ pub struct UploadForm {
     )),
     responses(
         (status = 201, body = Dataset, description = "Stored and read", headers(("Location" = String, description = "The dataset"))),
+        (status = 202, body = Reading, description = "Received, and being read", headers(
+            ("Location" = String, description = "The reading"),
+            ("Retry-After" = u32, description = "Seconds after which to look"))),
         (status = 200, body = Dataset, description = "The same bytes were uploaded before")
     ))]
 pub async fn create_dataset(
@@ -110,6 +116,7 @@ pub async fn create_dataset(
     let outcome = upload(&app, &request_id, &uri, &headers, body).await;
     let label = match &outcome {
         Ok(response) if response.status() == StatusCode::CREATED => "stored",
+        Ok(response) if response.status() == StatusCode::ACCEPTED => "accepted",
         Ok(_) => "known",
         Err(_) => "refused",
     };
@@ -138,8 +145,48 @@ async fn upload(
         options.name.as_deref().unwrap_or_default().as_bytes(),
         &[u8::from(options.allow_duplicate)],
     ]);
-    let work = store(app, db, request_id, &received, &filename, &options);
-    idempotency::once(app, db, headers, "POST /upload", &fingerprint, work).await
+    if !readings::prefers_async(headers) {
+        let work = store(app, db, request_id, &received, &filename, &options);
+        return idempotency::once(app, db, headers, "POST /upload", &fingerprint, work).await;
+    }
+    let work = begin(app, db, request_id, received, filename, options);
+    let mut response = idempotency::once(app, db, headers, "POST /upload", &fingerprint, work).await?;
+    if response.status() == StatusCode::ACCEPTED {
+        readings::add_headers(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Has the file read in the background, unless it is known.
+async fn begin(
+    app: &App,
+    db: &Db,
+    request_id: &RequestId,
+    received: Received,
+    filename: String,
+    options: UploadOptions,
+) -> Result<Done, Problem> {
+    if let Some(known) = find_same(db, &received, &options).await? {
+        return Ok(known);
+    }
+    let waiting = Waiting {
+        file: received.file,
+        name: options.name.unwrap_or_else(|| stem(&filename)),
+        filename,
+        options: options.read,
+        sha256: received.sha256,
+        size_bytes: received.size_bytes,
+    };
+    readings::begin(app, db, request_id, waiting).await
+}
+
+/// The answer about a dataset that has the same bytes and options.
+async fn find_same(db: &Db, received: &Received, options: &UploadOptions) -> Result<Option<Done>, Problem> {
+    if options.allow_duplicate {
+        return Ok(None);
+    }
+    let known = datasets::find_same(db, &received.sha256, &options.read).await?;
+    known.map(|known| done(StatusCode::OK, &Dataset::of(&known).duplicate())).transpose()
 }
 
 async fn store(
@@ -150,17 +197,17 @@ async fn store(
     filename: &str,
     options: &UploadOptions,
 ) -> Result<Done, Problem> {
-    if !options.allow_duplicate {
-        if let Some(known) = datasets::find_same(db, &received.sha256, &options.read).await? {
-            let body = Dataset::of(&known).duplicate();
-            return done(StatusCode::OK, &body);
-        }
+    if let Some(known) = find_same(db, received, options).await? {
+        return Ok(known);
     }
-    let name = options.name.clone().unwrap_or_else(|| stem(filename));
-    let file = received.file.path();
-    let record =
-        read_and_insert(app, db, file, filename, name, &options.read, &received.sha256, received.size_bytes)
-            .await?;
+    let new = NewDataset {
+        filename,
+        name: options.name.clone().unwrap_or_else(|| stem(filename)),
+        options: &options.read,
+        sha256: &received.sha256,
+        size_bytes: received.size_bytes,
+    };
+    let record = read_and_insert(app, db, received.file.path(), new, &mut |_| {}).await?;
     events::append(
         app,
         db,
@@ -184,24 +231,36 @@ fn done(status: StatusCode, dataset: &Dataset) -> Result<Done, Problem> {
     })
 }
 
+/// What is known of a dataset before it is read.
+#[derive(Debug)]
+pub struct NewDataset<'a> {
+    /// The file's name.
+    pub filename: &'a str,
+    /// What it is to be called.
+    pub name: String,
+    /// What the caller overrides.
+    pub options: &'a ReadOptions,
+    /// SHA-256 of the file in hexadecimal.
+    pub sha256: &'a str,
+    /// The file's length.
+    pub size_bytes: u64,
+}
+
 /// Reads the file in a child process, stores it and its table, and then, when both are durable,
-/// the row.
-#[expect(clippy::too_many_arguments, reason = "these are the parts of one record")]
+/// the row. `file` may be moved away. `on_look` is told how far the reading has come.
 pub async fn read_and_insert(
     app: &App,
     db: &Db,
     file: &Path,
-    filename: &str,
-    name: String,
-    options: &ReadOptions,
-    sha256: &str,
-    size_bytes: u64,
+    new: NewDataset<'_>,
+    on_look: &mut (dyn FnMut(Look) + Send),
 ) -> Result<DatasetRecord, Problem> {
-    let Ingested { description, parquet_path, .. } = &app.read_file(file, filename, options).await?;
+    let NewDataset { filename, name, options, sha256, size_bytes } = new;
+    let Ingested { description, parquet_path, .. } = &app.read_file(file, filename, options, on_look).await?;
     let dataset_id = DatasetId::new();
     let stored = async {
-        app.blobs().put_file(&BlobKey::Original(dataset_id), file).await?;
-        app.blobs().put_file(&BlobKey::Table(dataset_id), parquet_path).await?;
+        app.blobs().take_file(&BlobKey::Original(dataset_id), file).await?;
+        app.blobs().take_file(&BlobKey::Table(dataset_id), parquet_path).await?;
         let record = DatasetRecord {
             dataset_id,
             name,

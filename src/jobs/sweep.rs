@@ -6,7 +6,7 @@
 use super::Jobs;
 use crate::storage::{
     Area, BlobInfo, BlobKey, ModelStatus, PredictionRecord, Result, datasets, idempotency, models,
-    predictions, trainings,
+    predictions, readings, trainings,
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -15,6 +15,9 @@ use std::{
     time::SystemTime,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How long the end of a reading can be looked at.
+const KEEP_READINGS: chrono::Duration = chrono::Duration::days(1);
 
 /// What one sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,6 +75,7 @@ pub async fn sweep(jobs: &Jobs) -> Result<Swept> {
         }
     }
     swept.keys_expired = idempotency::remove_expired(&jobs.db, now).await?;
+    readings::remove_old(&jobs.db, now - KEEP_READINGS).await?;
     Ok(swept)
 }
 

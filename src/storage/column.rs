@@ -1,8 +1,8 @@
 //! How the crate's own types are kept in columns: the same on both engines, through the types
 //! that sqlx knows.
 
-use crate::id::{DatasetId, ModelId, PredictionId, TrainingId};
-use crate::storage::{BlobKey, LogLevel, ModelStatus, TrainingStatus};
+use crate::id::{DatasetId, ModelId, PredictionId, ReadingId, TrainingId};
+use crate::storage::{BlobKey, LogLevel, ModelStatus, ReadingStatus, TrainingStatus};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
 use uuid::Uuid;
@@ -55,6 +55,8 @@ macro_rules! stored_as {
 }
 
 stored_as!(DatasetId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
+stored_as!(ReadingId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
+stored_as!(ReadingStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));
 stored_as!(TrainingId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(PredictionId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(ModelId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));

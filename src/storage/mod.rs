@@ -1,8 +1,8 @@
 //! What outlives the process: records in a database, files in a folder or on S3.
 //!
 //! - The **database** ([`Db`]) is SQLite or PostgreSQL, chosen by its URL. One SQL text serves
-//!   both; [`datasets`], [`trainings`], [`predictions`], [`models`], [`events`] and [`idempotency`]
-//!   each hold the statements of their tables.
+//!   both; [`datasets`], [`readings`], [`trainings`], [`predictions`], [`models`], [`events`] and
+//!   [`idempotency`] each hold the statements of their tables.
 //! - The **blobs** ([`Blobs`]) are immutable files under names that the server makes
 //!   ([`BlobKey`]), in local folders or in an S3 bucket.
 //!
@@ -21,6 +21,7 @@ mod lock;
 pub mod models;
 mod page;
 pub mod predictions;
+pub mod readings;
 pub mod trainings;
 
 pub use blobs::{Area, BlobInfo, BlobKey, BlobSettings, BlobStream, Blobs, S3Settings};
@@ -38,6 +39,7 @@ pub use predictions::{
     AnswerFormat, NewPrediction, PredictionFilter, PredictionLimits, PredictionRecord, PredictionRequest,
     PredictionStatus,
 };
+pub use readings::{ReadingEnd, ReadingRecord, ReadingStatus};
 pub use trainings::{
     Cancellation, Claimed, EpochRecord, JobError, Lease, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining,
     Progress, TrainingFilter, TrainingRecord, TrainingStatus,

@@ -130,6 +130,12 @@ async fn a_file_of_many_parts_comes_back_as_it_was(Place { blobs, folder }: Plac
     assert!(blobs.get_bytes(&key).await.unwrap().unwrap() == bytes, "the bytes differ");
     let error = blobs.put_file(&key, &folder.path().join("nothing")).await.unwrap_err();
     assert!(matches!(error, StorageError::Unavailable { .. }), "{error}");
+
+    let taken = BlobKey::Table(DatasetId::new());
+    assert_eq!(blobs.take_file(&taken, &path).await.unwrap(), bytes.len() as u64);
+    assert!(blobs.get_bytes(&taken).await.unwrap().unwrap() == bytes, "the bytes that were taken differ");
+    let error = blobs.take_file(&taken, &folder.path().join("nothing")).await.unwrap_err();
+    assert!(matches!(error, StorageError::Unavailable { .. }), "{error}");
 }
 
 async fn what_is_not_there_is_none(Place { blobs, folder }: Place) {

@@ -55,7 +55,7 @@ const LOGGED: [&str; 14] = [
 ];
 
 /// Texts with several words that are no message, or have no words to translate.
-const NO_MESSAGES: [&str; 33] = [
+const NO_MESSAGES: [&str; 34] = [
     // What tables say themselves.
     "total general",
     "total geral",

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashSet};
 use taqicfd::storage::Begun;
 use taqicfd::{
     dataset::Warning,
-    id::{DatasetId, ModelId, TrainingId},
+    id::{DatasetId, ModelId, ReadingId, TrainingId},
     storage::{
         BlobKey, Cancellation, Committed, EventFilter, JobError, LogLevel, ModelFilter, ModelPatch,
-        ModelSort, ModelStatus, NewEpoch, NewEvent, NewLog, Page, Progress, StorageError, StoredResponse,
-        TrainingFilter, TrainingStatus, datasets, events, idempotency, models, trainings,
+        ModelSort, ModelStatus, NewEpoch, NewEvent, NewLog, Page, Progress, ReadingEnd, ReadingStatus,
+        StorageError, StoredResponse, TrainingFilter, TrainingStatus, datasets, events, idempotency, models,
+        readings, trainings,
     },
 };
 use uuid::Uuid;
@@ -37,6 +38,8 @@ on_both!(
     models_are_filtered_sorted_and_paged,
     events_are_listed_newest_first,
     an_idempotency_key_is_used_once,
+    a_reading_ends_once,
+    a_reading_whose_server_is_gone_ends,
     migrations_are_repeatable_and_a_newer_schema_is_refused,
     processes_that_start_together_migrate_once,
 );
@@ -638,12 +641,61 @@ async fn an_idempotency_key_is_used_once(store: Store) {
     assert_eq!(idempotency::remove_expired(db, much_later).await.unwrap(), 3);
 }
 
+async fn a_reading_ends_once(store: Store) {
+    let (db, reading_id) = (&store.db, ReadingId::new());
+    readings::insert(db, reading_id, "a.csv", 12, start_time()).await.unwrap();
+    let queued = readings::get(db, reading_id).await.unwrap().unwrap();
+    assert_eq!((queued.status, queued.started_at), (ReadingStatus::Queued, None));
+    readings::progress(db, reading_id, None, 0.0, 0, start_time() + seconds(1)).await.unwrap();
+    assert_eq!(readings::get(db, reading_id).await.unwrap().unwrap().status, ReadingStatus::Queued);
+    readings::progress(db, reading_id, Some("reading"), 0.5, 7, start_time() + seconds(2)).await.unwrap();
+    let reading = readings::get(db, reading_id).await.unwrap().unwrap();
+    assert_eq!((reading.status, reading.rows_read, reading.progress), (ReadingStatus::Reading, 7, 0.5));
+    assert_eq!(reading.started_at, Some(start_time() + seconds(2)));
+    assert_eq!(readings::count_open(db).await.unwrap(), 1);
+    let dataset_id = DatasetId::new();
+    let end = ReadingEnd::Stored(dataset_id, 9);
+    readings::finish(db, reading_id, end, start_time() + seconds(3)).await.unwrap();
+    let refusal = ReadingEnd::Refused(json!({"detail": "late"}));
+    readings::finish(db, reading_id, refusal, start_time() + seconds(4)).await.unwrap();
+    readings::progress(db, reading_id, Some("storing"), 0.9, 9, start_time() + seconds(5)).await.unwrap();
+    let stored = readings::get(db, reading_id).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.status, stored.dataset_id, stored.problem),
+        (ReadingStatus::Stored, Some(dataset_id), None)
+    );
+    assert_eq!(
+        (stored.rows_read, stored.progress, stored.finished_at),
+        (9, 1.0, Some(start_time() + seconds(3)))
+    );
+    assert_eq!(readings::remove_old(db, start_time()).await.unwrap(), 0);
+    assert_eq!(readings::remove_old(db, start_time() + seconds(1)).await.unwrap(), 1);
+}
+
+async fn a_reading_whose_server_is_gone_ends(store: Store) {
+    let db = &store.db;
+    let (lost, alive) = (ReadingId::new(), ReadingId::new());
+    readings::insert(db, lost, "a.csv", 1, start_time()).await.unwrap();
+    readings::insert(db, alive, "b.csv", 1, start_time()).await.unwrap();
+    readings::progress(db, alive, Some("reading"), 0.1, 1, start_time() + minutes(2)).await.unwrap();
+    let problem = json!({"detail": "gone"});
+    let now = start_time() + minutes(2);
+    let n = readings::end_lost(db, start_time() + minutes(1), problem.clone(), now).await.unwrap();
+    assert_eq!(n, 1);
+    let ended = readings::get(db, lost).await.unwrap().unwrap();
+    assert_eq!(
+        (ended.status, ended.problem, ended.finished_at),
+        (ReadingStatus::Refused, Some(problem), Some(now))
+    );
+    assert_eq!(readings::get(db, alive).await.unwrap().unwrap().status, ReadingStatus::Reading);
+}
+
 async fn migrations_are_repeatable_and_a_newer_schema_is_refused(store: Store) {
     store.db.migrate().await.unwrap();
     store.db.check().await.unwrap();
     store.add_future_migration().await;
     let error = store.connect_again().await.unwrap_err();
-    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 3 }), "{error}");
+    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 4 }), "{error}");
     assert!(!error.to_string().contains('\n'), "one clear line: {error}");
     let error = store.db.migrate().await.unwrap_err();
     assert!(matches!(error, StorageError::NewerSchema { .. }), "{error}");

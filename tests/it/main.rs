@@ -16,6 +16,7 @@ mod http_datasets;
 mod http_limits;
 mod http_models;
 mod http_predict;
+mod http_readings;
 mod http_train;
 mod http_upload;
 mod import;

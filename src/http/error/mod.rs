@@ -132,18 +132,26 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// The answer, with the id of the request it answers.
-    pub fn into_response_for(self, request_id: Option<&str>) -> Response {
+    fn parts<'a>(&'a self, request_id: Option<&'a str>) -> Document<'a> {
         let kind = self.slug.kind();
-        let document = Document {
+        Document {
             r#type: format!("/problems/{}", kind.slug),
             title: kind.title,
             status: kind.status,
             detail: &self.detail,
             request_id,
             errors: &self.errors,
-        };
-        let body = serde_json::to_vec(&document).expect("text and numbers always serialise");
+        }
+    }
+
+    /// The document, to be kept for a client that does not wait for it.
+    pub fn document(&self, request_id: Option<&str>) -> serde_json::Value {
+        serde_json::to_value(self.parts(request_id)).expect("text and numbers always serialise")
+    }
+
+    /// The answer, with the id of the request it answers.
+    pub fn into_response_for(self, request_id: Option<&str>) -> Response {
+        let body = serde_json::to_vec(&self.parts(request_id)).expect("text and numbers always serialise");
         let status = self.slug.status();
         self.respond(status, "application/problem+json", body)
     }

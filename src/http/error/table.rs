@@ -61,6 +61,9 @@ problems! {
     PredictionNotFound = 404 "prediction-not-found", "There is no such prediction",
         "No file with this identifier is answered in the background, or it was deleted, or its time is over.",
         "List them with GET /predictions, or send the file again.";
+    ReadingNotFound = 404 "reading-not-found", "There is no such reading",
+        "No upload that is being read has this identifier, or it ended long ago.",
+        "Take the address from the Location of POST /upload with Prefer: respond-async, or list the datasets with GET /datasets.";
     ModelNotFound = 404 "model-not-found", "There is no such model",
         "No model has this identifier or name, or it has been deleted.", "List the models with GET /models.";
     MethodNotAllowed = 405 "method-not-allowed", "The route does not know this method",
@@ -195,7 +198,7 @@ problems! {
         "With strict=true, every field must be an input of the model.", "Remove the fields listed in `errors`.";
 
     // The server.
-    QueueFull = 429 "queue-full", "Too many jobs wait",
+    QueueFull = 429 "queue-full", "Too much is waiting",
         "The queue has reached its limit.", "Try again after the time in Retry-After, or cancel or delete some.";
     Internal = 500 "internal", "Something went wrong inside",
         "A fault of the program. Your request may well be right.", "Report it with the request_id.";
@@ -205,6 +208,8 @@ problems! {
         "Too many requests are being worked on.", "Try again after the time in Retry-After.";
     NotReady = 503 "not-ready", "The server is starting or stopping",
         "The database is not open yet, or the server is shutting down.", "Try again after the time in Retry-After.";
+    ReadingInterrupted = 503 "reading-interrupted", "The reading of the file was cut short",
+        "The server was stopped before an upload that nobody waited for had been read and stored.", "Send the file again.";
     DatabaseBusy = 503 "database-busy", "The database is busy",
         "The database was locked for too long.", "Try again after the time in Retry-After.";
     Timeout = 504 "timeout", "The request took too long",

@@ -102,13 +102,15 @@ mod tests {
     #[test]
     fn every_problem_is_documented_where_it_can_happen() {
         let text = crate::http::document().to_json().unwrap();
-        // These are never the answer of a documented operation, or only the `error` of a training.
+        // These are never the answer of a documented operation, or only the `error` of a training or
+        // the `problem` of a reading.
         let elsewhere = [
             Slug::NotFound,
             Slug::MethodNotAllowed,
             Slug::DatasetDeleted,
             Slug::TrainingDiverged,
             Slug::JobCrashedWorker,
+            Slug::ReadingInterrupted,
         ];
         for slug in Slug::ALL.iter().filter(|slug| !elsewhere.contains(slug)) {
             assert!(text.contains(&format!("`{}`:", slug.kind().slug)), "{slug:?}");

@@ -63,6 +63,8 @@ pub(super) const BY_OPERATION: &[(&str, &[Slug])] = &[
             Slug::IdempotencyKeyReused,
         ],
     ),
+    ("create_dataset", &[Slug::QueueFull]),
+    ("show_reading", &[Slug::ReadingNotFound, Slug::InvalidParameter]),
     ("reread_dataset", READING),
     ("reread_dataset", &[Slug::DatasetNotFound]),
     ("list_datasets", &[Slug::InvalidParameter]),

@@ -101,6 +101,24 @@ impl Blobs {
         }
     }
 
+    /// Stores the file at `path` and returns its size. Where the file lies on the disk of the store it
+    /// is moved, and else copied: afterwards it may be gone.
+    pub async fn take_file(&self, key: &BlobKey, path: &Path) -> Result<u64> {
+        let (place, location) = self.locate(key);
+        let Some(folder) = place.folder.clone() else { return self.put_file(key, path).await };
+        let (from, to) = (path.to_owned(), folder.join(location.as_ref()));
+        let moved = tokio::task::spawn_blocking(move || move_durably(&from, &to, &folder))
+            .await
+            .map_err(|error| StorageError::Internal(error.into()))?;
+        match moved {
+            Ok(size_bytes) => self.verify(key, size_bytes).await,
+            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                self.put_file(key, path).await
+            }
+            Err(error) => Err(from_io(error)),
+        }
+    }
+
     /// Stores `bytes` and returns their number.
     pub async fn put_bytes(&self, key: &BlobKey, bytes: Bytes) -> Result<u64> {
         let (place, location) = self.locate(key);
@@ -252,6 +270,22 @@ impl Blobs {
             Area::Models => (&self.models, Some(area.prefix())),
         }
     }
+}
+
+/// Moves a file to a place below `folder` and returns its size, once bytes and names are on stable
+/// storage.
+fn move_durably(from: &Path, to: &Path, folder: &Path) -> std::io::Result<u64> {
+    let file = std::fs::File::open(from)?;
+    file.sync_all()?;
+    let size_bytes = file.metadata()?.len();
+    let parent = to.parent().unwrap_or(folder);
+    std::fs::create_dir_all(parent)?;
+    std::fs::rename(from, to)?;
+    // The folders between may be new.
+    for folder in parent.ancestors().take_while(|ancestor| ancestor.starts_with(folder)) {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(size_bytes)
 }
 
 fn info(key: BlobKey, meta: &ObjectMeta) -> BlobInfo {

@@ -7,6 +7,7 @@ mod fuzzed;
 mod hostile;
 mod layouts;
 mod locales;
+mod published;
 mod workbooks;
 
 use taqicfd::dataset::{self, ReadError, ReadLimits, ReadOptions, Reading, Table, Values};

@@ -37,8 +37,8 @@ fn members(sheets: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
         r#"<Relationship Id="rIdT" Type="{office}/sharedStrings" Target="sharedStrings.xml"/>"#
     )
     .expect("memory");
-    // The second cell format is a date.
-    let styles = r#"<?xml version="1.0"?><styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
+    // The second cell format is a date, the third shows percentages.
+    let styles = r#"<?xml version="1.0"?><styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="10"/></cellXfs></styleSheet>"#;
     parts.extend([
         ("[Content_Types].xml".to_owned(), format!(r#"<?xml version="1.0"?><Types xmlns="{package}/content-types"/>"#).into_bytes()),
         ("_rels/.rels".to_owned(), format!(r#"<?xml version="1.0"?><Relationships xmlns="{package}/relationships"><Relationship Id="rId1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#).into_bytes()),
@@ -120,6 +120,42 @@ fn dates_errors_and_numbers_typed_as_text() {
         )
     );
     assert_eq!(reading.description.read.decimal, ',');
+}
+
+/// Percentages as a workbook holds them and as a text file shows them are the same numbers.
+#[test]
+fn percentages_are_read_as_they_are_shown() {
+    let shown = |line: u64, fraction: &str, other: &str| {
+        format!(r#"<row r="{line}"><c r="A{line}" s="2"><v>{fraction}</v></c>{other}</row>"#)
+    };
+    let percent = |line: u64, fraction: &str| format!(r#"<c r="B{line}" s="2"><v>{fraction}</v></c>"#);
+    let plain = |line: u64, number: &str| format!(r#"<c r="B{line}"><v>{number}</v></c>"#);
+    let body = [
+        row(1, &["share", "mixed"]),
+        shown(2, "0.055", &percent(2, "0.5")),
+        shown(3, "0.07", &plain(3, "0.25")),
+        shown(4, "-0.125", &percent(4, "1")),
+    ];
+    let file = workbook(&[("S", &body.concat())]);
+    let reading = read(&file).unwrap();
+    assert_eq!(numbers(&reading.table, "share"), [5.5, 7.0, -12.5]);
+    assert_eq!(reading.table.column("share").unwrap().unit.as_deref(), Some("%"));
+    assert!(codes_of_warnings(&reading).contains(&"sign-as-unit"), "{:?}", reading.description.warnings);
+    assert_eq!(
+        numbers(&reading.table, "mixed"),
+        [0.5, 0.25, 1.0],
+        "not all are shown so: numbers as they are"
+    );
+    let text = read(b"share;y\n5,5%;1\n7 %;2\n-12,5%;3\n").unwrap();
+    assert_eq!(numbers(&text.table, "share"), [5.5, 7.0, -12.5]);
+
+    let types = [("share".to_owned(), "fraction".to_owned())].into();
+    let options = ReadOptions { types, ..ReadOptions::default() };
+    for bytes in [file.as_slice(), b"share;y\n5,5%;1\n7 %;2\n-12,5%;3\n"] {
+        let reading = dataset::read(bytes, "f", &options, &ReadLimits::default()).unwrap();
+        assert_eq!(numbers(&reading.table, "share"), [0.055, 0.07, -0.125]);
+        assert_eq!(reading.table.column("share").unwrap().unit, None);
+    }
 }
 
 #[test]
