@@ -17,7 +17,7 @@ fn long(dataset: &str) -> Value {
 async fn a_training_is_queued_followed_and_ends_with_a_model() {
     let api = Api::start(&[]).await;
     let dataset = api.dataset().await;
-    let request = json!({"dataset_id": dataset, "target": "y", "epochs": 12, "hidden_layers": [8]}); // five folds
+    let request = json!({"dataset_id": dataset, "target": "y", "epochs": 12, "hidden_layers": [8]}); // ten folds
     let answer = api.post("/train", &request).await;
     assert_eq!(answer.header("retry-after"), "1");
     let location = answer.header("location").to_owned();
@@ -29,7 +29,7 @@ async fn a_training_is_queued_followed_and_ends_with_a_model() {
         "{training}"
     );
     let history = training["history"].as_array().unwrap();
-    assert_eq!(history.len(), 5 * 12);
+    assert_eq!(history.len(), 10 * 12);
     assert_eq!(training["settings"]["preset"], "balanced");
     assert_eq!(training["settings"]["epochs"], 12);
     api.get(&format!("/models/{}", id(&training, "model_id"))).await.expect(200);

@@ -228,7 +228,7 @@ async fn a_training_and_its_predictions_are_told_in_portuguese() {
     let path = format!("/trainings/{}", id(&training, "training_id"));
     check(&api.both(Method::GET, &path, None).await, &[("/message", "concluído")]);
     let logs = api.both(Method::GET, &format!("{path}/logs"), None).await;
-    assert!(logs.iter().any(|(_, text)| text.starts_with("rede 1 de 5: a época ")), "{logs:#?}");
+    assert!(logs.iter().any(|(_, text)| text.starts_with("rede 1 de 10: a época ")), "{logs:#?}");
     let follow = api.request(Method::GET, &format!("{path}/events")).header("Accept", "text/event-stream");
     let events = follow.header("Accept-Language", "pt").send().await.unwrap();
     assert_eq!(events.headers()["content-language"], "pt-BR");
