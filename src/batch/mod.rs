@@ -9,6 +9,7 @@
 //! However long the file is, only so many rows of it are in memory at once. [`worker`] answers files in the background.
 
 pub mod answers;
+mod failure;
 pub mod sheet;
 pub mod worker;
 pub mod write;

@@ -9,8 +9,9 @@
 //! file is begun anew: it takes seconds, and nothing of it is told before it is whole.
 
 use super::{
-    Sheet, answers,
-    write::{self, AnswerError, Progress, Wanted},
+    Sheet,
+    failure::{internal, job_error, of_answer, of_model, of_reading, of_storage},
+    write::{self, Progress, Wanted},
 };
 use crate::{
     app::{App, TempFile},
@@ -18,7 +19,6 @@ use crate::{
         ReadReport,
         export::{CsvStyle, FileFormat},
     },
-    ingest::IngestError,
     jobs,
     language::Language,
     model::PredictOptions,
@@ -358,69 +358,5 @@ pub fn file_format(format: AnswerFormat, read: &ReadReport) -> FileFormat {
     match format {
         AnswerFormat::Csv => FileFormat::Csv(CsvStyle { delimiter, decimal: read.decimal }),
         AnswerFormat::Xlsx => FileFormat::Xlsx,
-    }
-}
-
-fn job_error(slug: &str, detail: impl Into<String>) -> JobError {
-    JobError { slug: slug.to_owned(), detail: detail.into() }
-}
-
-fn internal() -> JobError {
-    job_error("internal", "a fault in the program ended the work on this file; the server's log says more")
-}
-
-fn of_storage(error: &StorageError) -> JobError {
-    tracing::error!(%error, "a file cannot be answered");
-    match error {
-        StorageError::InsufficientStorage(part) => job_error(
-            "insufficient-storage",
-            format!("no space is left in the {part}: free some and send the file again"),
-        ),
-        error if error.is_transient() => job_error(
-            "storage-unavailable",
-            "a store did not answer for too long: send the file again when it does",
-        ),
-        _ => internal(),
-    }
-}
-
-fn of_reading(error: &IngestError) -> JobError {
-    match error {
-        IngestError::Read(error) => job_error(error.slug(), error.detail()),
-        IngestError::StorageFull => job_error("insufficient-storage", error.to_string()),
-        IngestError::Process(_) => {
-            tracing::error!(%error, "a file cannot be read");
-            internal()
-        }
-    }
-}
-
-fn of_model(error: &PredictionError, record: &PredictionRecord) -> JobError {
-    match error {
-        PredictionError::NotFound => {
-            let detail = format!("the model {} was deleted before the file was answered", record.model_id);
-            job_error("model-not-found", detail)
-        }
-        PredictionError::Corrupt => job_error("model-corrupt", error.to_string()),
-        PredictionError::TooNew(detail) => job_error("model-format-too-new", detail.clone()),
-        PredictionError::Refused(_) | PredictionError::Storage(_) | PredictionError::Failed(_) => {
-            tracing::error!(%error, "a model cannot be loaded");
-            internal()
-        }
-    }
-}
-
-fn of_answer(error: &AnswerError) -> JobError {
-    match error {
-        AnswerError::Refused(error) => job_error(error.cells[0].slug, answers::refusal(error)),
-        AnswerError::TooLarge(_) => job_error("batch-too-large", error.to_string()),
-        AnswerError::Io(cause) if cause.kind() == io::ErrorKind::StorageFull => job_error(
-            "insufficient-storage",
-            "the disk became full while the answer was written: free some space and send the file again",
-        ),
-        AnswerError::Io(_) | AnswerError::Table(_) | AnswerError::Stopped => {
-            tracing::error!(%error, "a file cannot be answered");
-            internal()
-        }
     }
 }
