@@ -20,8 +20,9 @@ mod sets;
 
 use serde_json::{Value, json};
 use sets::{read_json, reading, rows, texts};
+use taqicfd::batch::write;
 use taqicfd::dataset::{ColumnKind, Reading, Values};
-use taqicfd::model::{Cell, Input, Model, PredictOptions, UnknownCategory};
+use taqicfd::model::{Cell, Model, PredictOptions, UnknownCategory};
 use taqicfd::training::{Limits, TrainRequest, check};
 
 /// Corners tried per set.
@@ -45,20 +46,12 @@ fn model(reading: &Reading, meta: &Value, test: &[usize]) -> Model {
 }
 
 /// Rows as a request would give them, one cell per input, without those that cannot be answered.
-fn cells(model: &Model, reading: &Reading, rows: &[usize]) -> Vec<Cell<'static>> {
-    let cell = |value: &Value| match value {
-        Value::Null => Cell::Missing,
-        Value::Number(number) => Cell::Number(number.as_f64().expect("a number")),
-        Value::Bool(flag) => Cell::Boolean(*flag),
-        other => Cell::Text(other.as_str().expect("a text").to_owned().into()),
-    };
+fn cells<'a>(model: &Model, reading: &'a Reading, rows: &[usize]) -> Vec<Cell<'a>> {
     let of_row = |row: &usize| {
-        let row = reading.table.rows_json(*row, 1).remove(0);
-        let lacks = |input: &Input| input.missing_share == 0.0 && row[input.name.as_str()].is_null();
-        if model.inputs().iter().any(lacks) {
-            return Vec::new();
-        }
-        model.inputs().iter().map(|input| cell(&row[input.name.as_str()])).collect::<Vec<_>>()
+        let cells = write::cells(&reading.table, model.inputs(), *row..row + 1);
+        let mut both = model.inputs().iter().zip(&cells);
+        let lacks = both.any(|(input, cell)| input.missing_share == 0.0 && *cell == Cell::Missing);
+        if lacks { Vec::new() } else { cells }
     };
     rows.iter().flat_map(of_row).collect()
 }

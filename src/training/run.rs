@@ -39,7 +39,8 @@ pub(super) fn run(
     let keys = prepared.split_keys();
     let rows = Rows { usable: &prepared.usable, keys: &keys, given_test: data.test_rows };
     let split = split(&rows, spec)?;
-    let (inputs, noticed) = prepared.inputs(&fitting_rows(&split))?;
+    let all = fitting_rows(&split);
+    let (inputs, noticed) = prepared.inputs(&all)?;
     let mut warnings = prepared.warnings.clone();
     warnings.extend(noticed);
     warnings.extend(notice::leaks(&prepared));
@@ -48,7 +49,6 @@ pub(super) fn run(
     warnings.extend(cases.iter().map(|(_, warning)| warning.clone()));
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
 
-    let all = fitting_rows(&split);
     let members: Vec<Member> = split
         .folds
         .iter()
