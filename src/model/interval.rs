@@ -16,8 +16,8 @@ const MAX_SCORES: usize = 2000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Calibration {
-    /// One sorted list of absolute errors per numeric target: in its unit, or in multiples of what is
-    /// usual at the level of the answer.
+    /// One sorted list of absolute errors per numeric target: in its unit, in multiples of what is usual at
+    /// the level of the answer, or those of the logarithm where the networks answer that.
     AbsoluteResiduals {
         /// Per target.
         residuals: Vec<Scores>,
@@ -33,6 +33,15 @@ pub enum Calibration {
         /// `1 - p(truth)`.
         scores: Scores,
     },
+}
+
+/// The widest interval of a ratio, as a logarithm: wider ones could overflow.
+pub const MAX_LOG_RATIO: f64 = 300.0;
+
+/// The bounds of a positive `value` whose logarithm is off by at most `log_ratio`.
+pub fn of_ratio(value: f64, log_ratio: f64) -> (f64, f64) {
+    let ratio = log_ratio.min(MAX_LOG_RATIO).exp();
+    (value / ratio, value * ratio)
 }
 
 /// How logits become probabilities that mean what they say: `(1 - doubt) softmax(logits / temperature) +

@@ -228,7 +228,10 @@ impl Model {
         let outputs = if n_rows == 0 { Vec::new() } else { self.outputs(&rows) };
         let confidence = options.confidence.unwrap_or(self.manifest.confidence);
         let mut targets = answers(&self.manifest, &outputs, n_rows, confidence);
-        targets.iter_mut().for_each(|target| target.stretch(&stretches));
+        let first = &self.manifest.members[0];
+        for (index, target) in targets.iter_mut().enumerate() {
+            target.stretch(&stretches, first.is_logarithmic(index));
+        }
         let sensitivities =
             (options.explain && n_rows > 0).then(|| self.sensitivities(&rows, &outputs, &targets));
         Ok(Predictions { targets, confidence, in_domain, domain_score, warnings, sensitivities })
@@ -278,12 +281,17 @@ impl TargetPrediction {
         }
     }
 
-    /// Widens each interval around its value by the factor of its row.
-    fn stretch(&mut self, factors: &[f64]) {
+    /// Widens each interval around its value by the factor of its row, that of a logarithmic target as a
+    /// ratio.
+    fn stretch(&mut self, factors: &[f64], is_logarithmic: bool) {
         if let Self::Number { values, bounds: Some(bounds), .. } = self {
             for ((bound, value), factor) in bounds.iter_mut().zip(values).zip(factors) {
                 let (low, high) = *bound;
-                *bound = (*value - (*value - low) * factor, *value + (high - *value) * factor);
+                *bound = if is_logarithmic {
+                    interval::of_ratio(*value, (high / *value).ln() * factor)
+                } else {
+                    (*value - (*value - low) * factor, *value + (high - *value) * factor)
+                };
             }
         }
     }
@@ -341,7 +349,11 @@ pub fn answers(
                     (0..n_rows).map(|row| outputs[row * n_outputs + k].clamp(*min, *max)).collect();
                 let usual = usual.get(k).and_then(Option::as_ref);
                 let bounds = residuals.get(k).and_then(|scores| scores.quantile(confidence)).map(|limit| {
+                    let is_logarithmic = manifest.members[0].is_logarithmic(k);
                     let around = |value: &f64| {
+                        if is_logarithmic {
+                            return interval::of_ratio(*value, limit);
+                        }
                         let width = limit * usual.map_or(1.0, |usual| usual.at(*value));
                         (value - width, value + width)
                     };

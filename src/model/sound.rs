@@ -57,6 +57,13 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), &'static str> {
         if member.target_scales.len() != n_numbers || !n_scales.contains(&member.logarithmic.len()) {
             return Err("the scales do not fit the targets");
         }
+        let has_logarithm = |(k, target): (usize, &Target)| {
+            !member.is_logarithmic(k) || matches!(target, Target::Number { min, .. } if *min > 0.0)
+        };
+        let is_alike = member.logarithmic == manifest.members[0].logarithmic;
+        if !is_alike || !manifest.targets.iter().enumerate().all(has_logarithm) {
+            return Err("a logarithm does not fit its target");
+        }
     }
     if !manifest.domain.matches(&manifest.inputs, manifest.shape.inputs) {
         return Err("the domain does not fit the inputs");

@@ -273,6 +273,12 @@ impl Session<'_> {
                 let (mut residuals, mut all_usual) = (Vec::new(), Vec::new());
                 for (k, column) in columns.iter().enumerate() {
                     let own: Vec<f64> = own.iter().skip(k).step_by(width).copied().collect();
+                    if self.members[0].is_logarithmic(k) {
+                        let off = own.iter().zip(rows).map(|(own, row)| (own / column[*row]).ln().abs());
+                        residuals.push(SortedScores::new(off.collect()));
+                        all_usual.push(None);
+                        continue;
+                    }
                     let mut errors: Vec<f64> =
                         own.iter().zip(rows).map(|(own, row)| (own - column[*row]).abs()).collect();
                     let usual = UsualError::fit(&own, &errors);
@@ -477,6 +483,13 @@ mod tests {
             let TargetPrediction::Number { values, .. } = &answer.targets[0] else { panic!() };
             (values[0], answer.sensitivities.unwrap()[0])
         };
+        // A value that cannot be negative has no bound that is.
+        let answer = model.predict(&row(-1.0), 1, &options).unwrap();
+        let TargetPrediction::Number { values, bounds: Some(bounds), .. } = &answer.targets[0] else {
+            panic!()
+        };
+        let ((low, high), value_there) = (bounds[0], values[0]);
+        assert!(low > 0.0 && (high / value_there - value_there / low).abs() < 1e-6 * high / value_there);
         let slope = (value(0.101).0 - value(0.099).0) / 0.002;
         assert!((value(0.1).1 / slope - 1.0).abs() < 0.02, "{} {slope}", value(0.1).1);
     }

@@ -3,7 +3,7 @@
 
 use super::domain::Judged;
 use super::graph::{Attribute, Graph, Type, Value};
-use crate::model::interval::{Calibration, ProbabilityScale, Scores, UsualError};
+use crate::model::interval::{Calibration, MAX_LOG_RATIO, ProbabilityScale, Scores, UsualError};
 use crate::model::{Manifest, Target, Task};
 
 /// The smallest probability that is told from 0, as in `model::combine`.
@@ -168,7 +168,14 @@ fn give_number(
             let usual = usual_error(graph, usual, &value)?;
             width = graph.op("Mul", &[&width, &usual]);
         }
-        let (lower, upper) = (graph.op("Sub", &[&value, &width]), graph.op("Add", &[&value, &width]));
+        let (lower, upper) = if parts.manifest.members[0].is_logarithmic(index) {
+            let widest = graph.double(MAX_LOG_RATIO);
+            let width = graph.op("Min", &[&width, &widest]);
+            let ratio = graph.op("Exp", &[&width]);
+            (graph.op("Div", &[&value, &ratio]), graph.op("Mul", &[&value, &ratio]))
+        } else {
+            (graph.op("Sub", &[&value, &width]), graph.op("Add", &[&value, &width]))
+        };
         let of = format!("of an interval that holds the truth with a probability of {confidence}");
         give(graph, &lower, "_lower", Role::Lower, format!("the lower end {of}"));
         give(graph, &upper, "_upper", Role::Upper, format!("the upper end {of}"));

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 DAY_MS, YEAR_DAYS = 86_400_000.0, 365.2425
-MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING = 0.05, 0.02, 3, 1e-5
+MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING, MAX_LOG_RATIO = 0.05, 0.02, 3, 1e-5, 300.0
 UNKNOWN = object()  # a category that training never saw
 
 ACTIVATIONS = {
@@ -132,6 +132,7 @@ class Model(nn.Module):
         calibration = self.manifest["calibration"]
         n = len(outputs)
         predictions, intervals = [{} for _ in range(n)], [{} for _ in range(n)]
+        logarithmic = self.members[0].get("logarithmic", [])
         usual_of_targets = calibration.get("usual") or [None] * len(self.targets)
         for k, target in enumerate(self.targets):
             limit = quantile(calibration["residuals"][k], self.manifest["confidence"])
@@ -139,7 +140,11 @@ class Model(nn.Module):
                 predictions[row][target["name"]] = value
                 if limit is not None:
                     width = limit * usual_error(usual_of_targets[k], value) * float(stretch[row])
-                    intervals[row][target["name"]] = {"lower_bound": value - width, "upper_bound": value + width}
+                    low, high = value - width, value + width
+                    if k < len(logarithmic) and logarithmic[k]:
+                        ratio = math.exp(min(width, MAX_LOG_RATIO))
+                        low, high = value / ratio, value * ratio
+                    intervals[row][target["name"]] = {"lower_bound": low, "upper_bound": high}
         return {"predictions": predictions, "intervals": intervals}
 
     def classes(self, outputs):
