@@ -222,6 +222,14 @@ impl ReadError {
 
 impl From<std::io::Error> for ReadError {
     fn from(error: std::io::Error) -> Self {
+        // The limit on memory is mostly met by an allocation, which ends the process, but the standard
+        // library also asks for some that may fail.
+        if error.kind() == std::io::ErrorKind::OutOfMemory {
+            return Self::TooManyCells(Problem::new(
+                "the file needs more memory than reading it may take on this server. Upload a part of it, or \
+                 raise the limits in the settings",
+            ));
+        }
         Self::Internal(Problem::new(format!("the uploaded file could not be read back: {error}")))
     }
 }
@@ -239,6 +247,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<ReadError>(&json).unwrap(), error);
         let tagged: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(tagged["slug"], error.slug(), "the JSON tag is the slug");
+    }
+
+    #[test]
+    fn memory_that_cannot_be_had_is_the_size_of_the_file_and_no_fault() {
+        let error = ReadError::from(std::io::Error::from(std::io::ErrorKind::OutOfMemory));
+        assert_eq!(error.slug(), "too-many-cells");
+        assert_eq!(ReadError::from(std::io::Error::other("a broken disk")).slug(), "internal");
     }
 
     #[test]
