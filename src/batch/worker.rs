@@ -19,13 +19,14 @@ use crate::{
         ReadReport,
         export::{CsvStyle, FileFormat},
     },
+    id::PredictionId,
     jobs,
     language::Language,
     model::PredictOptions,
     prediction::{Loaded, PredictionError},
     storage::{
-        AnswerFormat, BlobKey, Db, JobError, PredictionRecord, PredictionStatus, StorageError,
-        predictions::{self, Done, PredictionLease, PredictionProgress},
+        AnswerFormat, BlobKey, Db, JobError, Lease, PredictionRecord, PredictionStatus, StorageError,
+        predictions::{self, Done, PredictionProgress},
     },
 };
 use sha2::{Digest, Sha256};
@@ -71,7 +72,10 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-async fn next(app: &App, owner: Uuid) -> Result<Option<(PredictionLease, PredictionRecord)>, StorageError> {
+async fn next(
+    app: &App,
+    owner: Uuid,
+) -> Result<Option<(Lease<PredictionId>, PredictionRecord)>, StorageError> {
     let Ok(db) = app.db() else { return Ok(None) };
     let max_crashes = app.settings().training.max_attempts;
     let now = app.clock().now();
@@ -111,8 +115,13 @@ impl End {
 }
 
 /// Sees one file through. Whatever happens to it, this returns normally.
-async fn see_through(app: &App, lease: PredictionLease, record: &PredictionRecord, stop: &CancellationToken) {
-    let prediction_id = lease.prediction_id;
+async fn see_through(
+    app: &App,
+    lease: Lease<PredictionId>,
+    record: &PredictionRecord,
+    stop: &CancellationToken,
+) {
+    let prediction_id = lease.job_id;
     let Ok(db) = app.db() else { return };
     let progress = Arc::new(Shared::default());
     let end = attend(app, db, lease, record, &progress, stop).await;
@@ -152,12 +161,12 @@ async fn see_through(app: &App, lease: PredictionLease, record: &PredictionRecor
 async fn attend(
     app: &App,
     db: &Db,
-    lease: PredictionLease,
+    lease: Lease<PredictionId>,
     record: &PredictionRecord,
     progress: &Arc<Shared>,
     stop: &CancellationToken,
 ) -> End {
-    let running = app.live_files().runs(lease.prediction_id);
+    let running = app.live_files().runs(lease.job_id);
     let mut work = std::pin::pin!(answer(app, db, record, progress));
     let end = loop {
         tokio::select! {
@@ -173,7 +182,7 @@ async fn attend(
         let patience = app.settings().training.lease_s.duration() / 3;
         match tokio::time::timeout(patience, predictions::heartbeat(db, &lease, progress.now(), until)).await
         {
-            Ok(Ok(false)) => app.live_files().wake(lease.prediction_id),
+            Ok(Ok(false)) => app.live_files().wake(lease.job_id),
             Ok(Ok(true)) => break End::Cancelled,
             Ok(Err(StorageError::LeaseLost)) => break End::Lost,
             Ok(Err(error)) => tracing::warn!(%error, "the lease on a file could not be renewed"),
@@ -276,13 +285,13 @@ async fn model(
 async fn store(
     app: &App,
     db: &Db,
-    lease: &PredictionLease,
+    lease: &Lease<PredictionId>,
     record: &PredictionRecord,
     progress: PredictionProgress,
     done: &Done,
     path: &Path,
 ) -> Result<bool, StorageError> {
-    let key = BlobKey::Answered { prediction_id: lease.prediction_id, attempt: lease.attempt };
+    let key = BlobKey::Answered { prediction_id: lease.job_id, attempt: lease.attempt };
     let patience = app.settings().training.save_retry_s.duration();
     let until = || app.clock().now() + lease_span(app);
     let now = || app.clock().now();
@@ -323,8 +332,8 @@ async fn store(
     counts.map(|_| true)
 }
 
-async fn has_ended(db: &Db, lease: &PredictionLease) -> Result<bool, StorageError> {
-    let record = predictions::get(db, lease.prediction_id).await?;
+async fn has_ended(db: &Db, lease: &Lease<PredictionId>) -> Result<bool, StorageError> {
+    let record = predictions::get(db, lease.job_id).await?;
     Ok(record.is_some_and(|record| {
         record.attempt == lease.attempt && record.status == PredictionStatus::Succeeded
     }))

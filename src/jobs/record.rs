@@ -36,7 +36,7 @@ async fn flush(run: &Run<'_>) -> Result<()> {
     let Some(news) = run.mailbox.take() else { return Ok(()) };
     let News { progress, warnings, epochs, logs, .. } = &news;
     match trainings::record(&run.jobs.db, &run.lease, progress, warnings, epochs, logs).await {
-        Ok(()) => run.jobs.live.wake(run.lease.training_id),
+        Ok(()) => run.jobs.live.wake(run.lease.job_id),
         // The training has ended, or is another worker's: the heartbeat finds out which.
         Err(StorageError::LeaseLost) => {}
         Err(error) => {
@@ -74,7 +74,7 @@ impl CheckpointKeeper {
             let mut kept = lock(&self.0);
             kept.sequence += 1;
             BlobKey::Checkpoint {
-                training_id: run.lease.training_id,
+                training_id: run.lease.job_id,
                 attempt: run.lease.attempt,
                 sequence: kept.sequence,
             }
@@ -109,7 +109,7 @@ impl CheckpointKeeper {
     /// Removes the checkpoint of a training that has ended. One that was lost to another worker
     /// keeps it: the other one may be reading it.
     pub(super) async fn discard(&self, run: &Run<'_>) {
-        let row = trainings::get(&run.jobs.db, run.lease.training_id).await;
+        let row = trainings::get(&run.jobs.db, run.lease.job_id).await;
         let ended = row.ok().flatten().is_some_and(|row| row.checkpoint.is_none());
         let current = lock(&self.0).current.take();
         if let (true, Some(key)) = (ended, current) {

@@ -23,7 +23,7 @@ use tracing::Instrument;
 /// Sees one training through. Whatever happens to it, this returns normally.
 pub(super) async fn run(jobs: &Jobs, trainer: &Trainer, claimed: Claimed, shutdown: &CancellationToken) {
     let Claimed { lease, training } = claimed;
-    let span = tracing::info_span!("training", training_id = %lease.training_id, attempt = lease.attempt);
+    let span = tracing::info_span!("training", training_id = %lease.job_id, attempt = lease.attempt);
     async {
         tracing::info!("training claimed");
         let run = Run::new(jobs, lease, &training);
@@ -33,7 +33,7 @@ pub(super) async fn run(jobs: &Jobs, trainer: &Trainer, claimed: Claimed, shutdo
             // The row stays claimed until the lease runs out; then another worker takes it.
             Err(error) => tracing::error!(%error, "the end of the training could not be written down"),
         }
-        jobs.live.wake(lease.training_id);
+        jobs.live.wake(lease.job_id);
     }
     .instrument(span)
     .await;
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             recording: tokio::sync::Mutex::new(()),
             stop: Stop::new(),
             lost: AtomicBool::new(false),
-            running: jobs.live.runs(lease.training_id),
+            running: jobs.live.runs(lease.job_id),
         }
     }
 
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             }));
             drop(sender.send(result)); // nobody listens only if the process is ending
         };
-        let thread = std::thread::Builder::new().name(thread_name(self.lease.training_id)).spawn(training);
+        let thread = std::thread::Builder::new().name(thread_name(self.lease.job_id)).spawn(training);
         if let Err(error) = thread {
             return Err(Failure::new(
                 "internal",

@@ -17,6 +17,7 @@ pub mod datasets;
 mod error;
 pub mod events;
 pub mod idempotency;
+mod lease;
 mod lock;
 pub mod models;
 mod page;
@@ -30,6 +31,7 @@ pub use datasets::DatasetRecord;
 pub use error::{Part, Result, StorageError};
 pub use events::{EventFilter, EventRecord, NewEvent};
 pub use idempotency::{Begun, StoredResponse};
+pub use lease::Lease;
 pub use lock::{FolderLock, lock_folder};
 pub use models::{
     Committed, ModelFilter, ModelPatch, ModelRecord, ModelSort, ModelStatus, NewModel, SortKey,
@@ -41,7 +43,7 @@ pub use predictions::{
 };
 pub use readings::{ReadingEnd, ReadingRecord, ReadingStatus};
 pub use trainings::{
-    Cancellation, Claimed, EpochRecord, JobError, Lease, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining,
+    Cancellation, Claimed, EpochRecord, JobError, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining,
     Progress, TrainingFilter, TrainingRecord, TrainingStatus,
 };
 

@@ -125,10 +125,9 @@ impl Literal {
         let words: Vec<&str> = text.split_whitespace().collect();
         let is_style = self.path == "http/page.rs" && self.text.contains('{');
         let is_markup = self.text.starts_with('<') || is_style;
-        let is_sql =
-            ["SELECT ", "UPDATE ", "INSERT ", "RETURNING ", "ORDER BY ", " LIMIT ", "CAST(", "$1", "$2"]
-                .iter()
-                .any(|word| self.text.contains(word));
+        let is_sql = ["SELECT ", "UPDATE ", "INSERT ", "RETURNING ", "ORDER BY ", " LIMIT ", "CAST(", " = "]
+            .iter()
+            .any(|word| self.text.contains(word));
         let has_word = words.iter().any(|word| word.chars().filter(char::is_ascii_lowercase).count() > 1);
         words.len() > 1 && has_word && !is_markup && !(is_sql && self.path.starts_with("storage/"))
     }

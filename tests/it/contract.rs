@@ -10,7 +10,7 @@ use taqicfd::{
     dataset::Warning,
     id::{DatasetId, ModelId, ReadingId, TrainingId},
     storage::{
-        BlobKey, Cancellation, Committed, EventFilter, JobError, LogLevel, ModelFilter, ModelPatch,
+        BlobKey, Cancellation, Committed, EventFilter, JobError, Lease, LogLevel, ModelFilter, ModelPatch,
         ModelSort, ModelStatus, NewEpoch, NewEvent, NewLog, Page, Progress, ReadingEnd, ReadingStatus,
         StorageError, StoredResponse, TrainingFilter, TrainingStatus, datasets, events, idempotency, models,
         readings, trainings,
@@ -124,15 +124,15 @@ async fn a_training_goes_through_its_life(store: Store) {
     };
     let log = NewLog { at: start_time(), level: LogLevel::Warning, message: "nul \0 inside".into() };
     trainings::record(db, &lease, &progress, std::slice::from_ref(&warning), &[epoch], &[log]).await.unwrap();
-    let running = trainings::get(db, lease.training_id).await.unwrap().unwrap();
+    let running = trainings::get(db, lease.job_id).await.unwrap().unwrap();
     assert_eq!(
         (running.progress, running.message.as_str(), running.eta_s),
         (0.25, "epoch 1 of 4", Some(3.5))
     );
     assert_eq!(running.warnings, std::slice::from_ref(&warning));
-    let epochs = trainings::epochs_after(db, lease.training_id, 0, 10).await.unwrap();
+    let epochs = trainings::epochs_after(db, lease.job_id, 0, 10).await.unwrap();
     assert_eq!((epochs[0].train_loss, epochs[0].validation_loss), (None, Some(0.5)), "no NaN is kept");
-    let logs = trainings::logs_after(db, lease.training_id, 0, 10).await.unwrap();
+    let logs = trainings::logs_after(db, lease.job_id, 0, 10).await.unwrap();
     assert_eq!((logs[0].level, logs[0].message.as_str()), (LogLevel::Warning, "nul \u{fffd} inside"));
 
     let model = new_model("polar", json!({"rmse": 0.5}));
@@ -143,11 +143,8 @@ async fn a_training_goes_through_its_life(store: Store) {
     let Committed::Stored(stored) = committed else { panic!("{committed:?}") };
     assert_eq!(models::get(db, model.model_id).await.unwrap().as_ref(), Some(&*stored));
     assert_eq!(models::card(db, model.model_id).await.unwrap(), Some(model.card.clone()));
-    assert_eq!(
-        (stored.version, stored.training_id, stored.status),
-        (1, lease.training_id, ModelStatus::Ready)
-    );
-    let ended = trainings::get(db, lease.training_id).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.training_id, stored.status), (1, lease.job_id, ModelStatus::Ready));
+    let ended = trainings::get(db, lease.job_id).await.unwrap().unwrap();
     assert_eq!((ended.status, ended.model_id), (TrainingStatus::Succeeded, Some(model.model_id)));
     assert_eq!((ended.progress, ended.stopped.as_deref()), (1.0, Some("time_limit")));
     assert_eq!(ended.finished_at, Some(start_time() + seconds(9)));
@@ -168,8 +165,8 @@ async fn the_queue_is_bounded_and_fair(store: Store) {
     let cancelled = trainings::request_cancel(db, queued[1], start_time()).await.unwrap();
     assert!(matches!(cancelled, Some(Cancellation::Done(_))), "a full queue still takes a cancel");
     trainings::enqueue(db, new_training("m"), 3, start_time() + seconds(9)).await.unwrap();
-    assert_eq!(claim(&store).await.unwrap().lease.training_id, queued[0], "the oldest is first");
-    assert_eq!(claim(&store).await.unwrap().lease.training_id, queued[2]);
+    assert_eq!(claim(&store).await.unwrap().lease.job_id, queued[0], "the oldest is first");
+    assert_eq!(claim(&store).await.unwrap().lease.job_id, queued[2]);
 
     let waiting = TrainingFilter { status: Some(TrainingStatus::Queued), ..TrainingFilter::default() };
     assert_eq!(trainings::list(db, &waiting, &Page::first(10)).await.unwrap().items.len(), 1);
@@ -198,15 +195,15 @@ async fn a_repeated_epoch_keeps_its_place(store: Store) {
         trainings::record(db, &lease, &Progress::default(), &[], epochs, &[]).await.unwrap();
     };
     record(&[epoch(1, 0.9), epoch(2, 0.8), epoch(3, 0.7)]).await;
-    let seen = trainings::epochs_after(db, lease.training_id, 0, 10).await.unwrap();
+    let seen = trainings::epochs_after(db, lease.job_id, 0, 10).await.unwrap();
     let last_seen = seen.last().unwrap().sequence;
     record(&[epoch(2, 0.8), epoch(3, 0.71), epoch(4, 0.6)]).await; // resumed after epoch 1
-    let new = trainings::epochs_after(db, lease.training_id, last_seen, 10).await.unwrap();
+    let new = trainings::epochs_after(db, lease.job_id, last_seen, 10).await.unwrap();
     assert_eq!(new.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), [4], "no epoch is streamed twice");
-    let all = trainings::epochs_after(db, lease.training_id, 0, 10).await.unwrap();
+    let all = trainings::epochs_after(db, lease.job_id, 0, 10).await.unwrap();
     assert_eq!(all.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(all[2].train_loss, Some(0.71), "the last word counts");
-    assert_eq!(trainings::epochs_after(db, lease.training_id, 0, 2).await.unwrap().len(), 2);
+    assert_eq!(trainings::epochs_after(db, lease.job_id, 0, 2).await.unwrap().len(), 2);
 }
 
 async fn a_worker_without_the_lease_can_write_nothing(store: Store) {
@@ -215,10 +212,10 @@ async fn a_worker_without_the_lease_can_write_nothing(store: Store) {
     let frozen = claim(&store).await.unwrap().lease;
     assert!(claim_at(&store, start_time() + seconds(29)).await.is_none(), "the lease still runs");
     let owner = claim_at(&store, start_time() + seconds(31)).await.expect("the lease has run out").lease;
-    assert_eq!((owner.training_id, owner.attempt), (frozen.training_id, 2));
+    assert_eq!((owner.job_id, owner.attempt), (frozen.job_id, 2));
 
     let now = start_time() + seconds(32);
-    let checkpoint = BlobKey::Checkpoint { training_id: frozen.training_id, attempt: 1, sequence: 1 };
+    let checkpoint = BlobKey::Checkpoint { training_id: frozen.job_id, attempt: 1, sequence: 1 };
     let error = JobError { slug: "x".into(), detail: "y".into() };
     let model = new_model("m", json!({}));
     let refused = [
@@ -230,8 +227,8 @@ async fn a_worker_without_the_lease_can_write_nothing(store: Store) {
         trainings::finish_cancelled(db, &frozen, now).await,
         models::commit(db, &frozen, &model, None, &[], now).await.map(drop),
         // The token is the owner and the claim: either alone is not enough.
-        trainings::heartbeat(db, &trainings::Lease { attempt: 2, ..frozen }, now).await.map(drop),
-        trainings::heartbeat(db, &trainings::Lease { owner: owner.owner, ..frozen }, now).await.map(drop),
+        trainings::heartbeat(db, &Lease { attempt: 2, ..frozen }, now).await.map(drop),
+        trainings::heartbeat(db, &Lease { owner: owner.owner, ..frozen }, now).await.map(drop),
     ];
     for (n, result) in refused.into_iter().enumerate() {
         assert!(matches!(result, Err(StorageError::LeaseLost)), "write {n}: {result:?}");
@@ -247,31 +244,31 @@ async fn cancelling_depends_on_where_the_training_stands(store: Store) {
 
     trainings::enqueue(db, new_training("m"), 10, start_time()).await.unwrap();
     let lease = claim(&store).await.unwrap().lease;
-    let requested = trainings::request_cancel(db, lease.training_id, now).await.unwrap();
+    let requested = trainings::request_cancel(db, lease.job_id, now).await.unwrap();
     assert!(matches!(requested, Some(Cancellation::Requested(_))), "{requested:?}");
     assert!(trainings::heartbeat(db, &lease, now + seconds(30)).await.unwrap(), "the worker is told");
     let model = new_model("m", json!({}));
     let committed = models::commit(db, &lease, &model, None, &[], now).await.unwrap();
     assert_eq!(committed, Committed::CancelRequested, "a cancelled training never succeeds");
     trainings::finish_cancelled(db, &lease, now).await.unwrap();
-    let again = trainings::request_cancel(db, lease.training_id, now).await.unwrap();
+    let again = trainings::request_cancel(db, lease.job_id, now).await.unwrap();
     let Some(Cancellation::AlreadyFinished(training)) = again else { panic!("{again:?}") };
     assert_eq!(training.status, TrainingStatus::Cancelled);
 
     // Asked to stop while its worker is dead: there is nobody to wait for.
     trainings::enqueue(db, new_training("m"), 10, start_time()).await.unwrap();
     let dead = claim(&store).await.unwrap().lease;
-    let done = trainings::request_cancel(db, dead.training_id, start_time() + minutes(5)).await.unwrap();
+    let done = trainings::request_cancel(db, dead.job_id, start_time() + minutes(5)).await.unwrap();
     assert!(matches!(done, Some(Cancellation::Done(_))), "{done:?}");
 
     // Asked to stop, and then the worker dies.
     trainings::enqueue(db, new_training("m"), 10, start_time()).await.unwrap();
     let dying = claim(&store).await.unwrap().lease;
-    trainings::request_cancel(db, dying.training_id, now).await.unwrap();
+    trainings::request_cancel(db, dying.job_id, now).await.unwrap();
     let later = start_time() + minutes(5);
     assert!(claim_at(&store, later).await.is_none(), "nobody starts it again");
-    assert_eq!(trainings::expire(db, later, 3).await.unwrap(), [dying.training_id]);
-    let ended = trainings::get(db, dying.training_id).await.unwrap().unwrap();
+    assert_eq!(trainings::expire(db, later, 3).await.unwrap(), [dying.job_id]);
+    let ended = trainings::get(db, dying.job_id).await.unwrap().unwrap();
     assert_eq!(ended.status, TrainingStatus::Cancelled);
 }
 
@@ -287,7 +284,7 @@ async fn three_crashes_without_progress_fail_a_training(store: Store) {
             break;
         }
         let claimed = claim_at(&store, now).await.unwrap();
-        assert_eq!(claimed.lease.training_id, job.training_id);
+        assert_eq!(claimed.lease.job_id, job.training_id);
         claims += 1;
         if claims == 2 {
             // It gets further: earlier crashes are forgotten.
@@ -301,18 +298,14 @@ async fn three_crashes_without_progress_fail_a_training(store: Store) {
     assert_eq!(failed.status, TrainingStatus::Failed);
     assert_eq!(failed.error.unwrap().slug, "job-crashed-worker");
     assert_eq!(failed.checkpoint, None, "its checkpoint is for the sweep");
-    assert_eq!(
-        claim_at(&store, now).await.unwrap().lease.training_id,
-        innocent.training_id,
-        "the queue goes on"
-    );
+    assert_eq!(claim_at(&store, now).await.unwrap().lease.job_id, innocent.training_id, "the queue goes on");
 }
 
 async fn a_released_training_is_taken_again_without_a_crash(store: Store) {
     let db = &store.db;
     trainings::enqueue(db, new_training("m"), 10, start_time()).await.unwrap();
     let first = claim(&store).await.unwrap().lease;
-    let key = BlobKey::Checkpoint { training_id: first.training_id, attempt: 1, sequence: 1 };
+    let key = BlobKey::Checkpoint { training_id: first.job_id, attempt: 1, sequence: 1 };
     trainings::set_checkpoint(db, &first, &key).await.unwrap();
     trainings::release(db, &first, start_time()).await.unwrap();
     assert!(matches!(
@@ -324,9 +317,9 @@ async fn a_released_training_is_taken_again_without_a_crash(store: Store) {
     assert_eq!(second.training.checkpoint, Some(key), "it can be resumed");
     assert_eq!(trainings::checkpoints(db).await.unwrap(), [key]);
 
-    trainings::request_cancel(db, first.training_id, start_time()).await.unwrap();
+    trainings::request_cancel(db, first.job_id, start_time()).await.unwrap();
     trainings::release(db, &second.lease, start_time()).await.unwrap();
-    let ended = trainings::get(db, first.training_id).await.unwrap().unwrap();
+    let ended = trainings::get(db, first.job_id).await.unwrap().unwrap();
     assert_eq!((ended.status, ended.checkpoint), (TrainingStatus::Cancelled, None));
 }
 
@@ -347,7 +340,7 @@ async fn many_workers_never_share_a_training(store: Store) {
                 let committed =
                     models::commit(&db, &claimed.lease, &model, None, &[], start_time()).await.unwrap();
                 let Committed::Stored(model) = committed else { panic!("{committed:?}") };
-                done.push((claimed.lease.training_id, model.version));
+                done.push((claimed.lease.job_id, model.version));
             }
             done
         })

@@ -10,9 +10,10 @@ use taqicfd::{
     jobs::{Changes, JobSettings, Jobs, Live, sweep},
     model::UnknownCategory,
     storage::{
-        AnswerFormat, BlobKey, BlobSettings, Blobs, Db, JobError, NewPrediction, Page, PredictionFilter,
-        PredictionLimits, PredictionRecord, PredictionRequest, PredictionStatus, StorageError,
-        predictions::{self, Done, PredictionLease, PredictionProgress},
+        AnswerFormat, BlobKey, BlobSettings, Blobs, Db, JobError, Lease, NewPrediction, Page,
+        PredictionFilter, PredictionLimits, PredictionRecord, PredictionRequest, PredictionStatus,
+        StorageError,
+        predictions::{self, Done, PredictionProgress},
     },
 };
 use uuid::Uuid;
@@ -51,7 +52,7 @@ async fn queued(db: &Db) -> PredictionRecord {
     predictions::enqueue(db, new_file(10), ROOMY, start_time()).await.unwrap()
 }
 
-async fn claim_at(db: &Db, now: DateTime<Utc>) -> Option<(PredictionLease, PredictionRecord)> {
+async fn claim_at(db: &Db, now: DateTime<Utc>) -> Option<(Lease<PredictionId>, PredictionRecord)> {
     predictions::claim(db, Uuid::now_v7(), now, seconds(30), 3).await.unwrap()
 }
 
@@ -181,7 +182,7 @@ async fn many_workers_never_share_a_file(store: Store) {
     }
     let claims = (0..20).map(|_| {
         let db = store.db.clone();
-        tokio::spawn(async move { claim_at(&db, start_time()).await.map(|(lease, _)| lease.prediction_id) })
+        tokio::spawn(async move { claim_at(&db, start_time()).await.map(|(lease, _)| lease.job_id) })
     });
     let mut claimed: Vec<PredictionId> = Vec::new();
     for claim in claims.collect::<Vec<_>>() {

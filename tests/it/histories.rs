@@ -74,7 +74,7 @@ async fn play(store: &Store, steps: &[Step]) {
                 if let Some(claimed) =
                     trainings::claim(db, Uuid::now_v7(), now, seconds(30), 3).await.unwrap()
                 {
-                    let training = known.get_mut(&claimed.lease.training_id).unwrap();
+                    let training = known.get_mut(&claimed.lease.job_id).unwrap();
                     assert_eq!(training.ended, None, "an ended training was given out");
                     assert!(!training.cancel_requested, "a cancelled training was given out");
                     training.holder = Some(claimed.lease);
@@ -85,14 +85,14 @@ async fn play(store: &Store, steps: &[Step]) {
                 if let Some(lease) = lease(*n) {
                     let beat = trainings::heartbeat(db, &lease, now + seconds(30)).await;
                     if let Ok(cancel) = &beat {
-                        assert_eq!(*cancel, known[&lease.training_id].cancel_requested);
+                        assert_eq!(*cancel, known[&lease.job_id].cancel_requested);
                     }
                     write = Some((lease, beat.map(drop), None));
                 }
             }
             Step::Checkpoint(n) => {
                 if let Some(lease) = lease(*n) {
-                    let Lease { training_id, attempt, .. } = lease;
+                    let Lease { job_id: training_id, attempt, .. } = lease;
                     let key = BlobKey::Checkpoint { training_id, attempt, sequence: 1 };
                     write = Some((lease, trainings::set_checkpoint(db, &lease, &key).await, None));
                 }
@@ -100,7 +100,7 @@ async fn play(store: &Store, steps: &[Step]) {
             Step::Release(n) => {
                 if let Some(lease) = lease(*n) {
                     let released = trainings::release(db, &lease, now).await;
-                    let training = known.get_mut(&lease.training_id).unwrap();
+                    let training = known.get_mut(&lease.job_id).unwrap();
                     let ended = training.cancel_requested.then_some(TrainingStatus::Cancelled);
                     if released.is_ok() && ended.is_none() {
                         assert_eq!(training.holder.take(), Some(lease));
@@ -122,11 +122,11 @@ async fn play(store: &Store, steps: &[Step]) {
                         .await
                     {
                         Ok(Committed::CancelRequested) => {
-                            assert!(known[&lease.training_id].cancel_requested);
+                            assert!(known[&lease.job_id].cancel_requested);
                             write = Some((lease, Ok(()), None));
                         }
                         Ok(Committed::Stored(_)) => {
-                            assert!(!known[&lease.training_id].cancel_requested, "succeeded after a cancel");
+                            assert!(!known[&lease.job_id].cancel_requested, "succeeded after a cancel");
                             write = Some((lease, Ok(()), Some(TrainingStatus::Succeeded)));
                         }
                         Err(error) => write = Some((lease, Err(error), None)),
@@ -146,7 +146,7 @@ async fn play(store: &Store, steps: &[Step]) {
         }
         match write {
             Some((lease, Ok(()), ended)) => {
-                let training = known.get_mut(&lease.training_id).unwrap();
+                let training = known.get_mut(&lease.job_id).unwrap();
                 assert_eq!(training.holder, Some(lease), "a write without the lease was taken: {step:?}");
                 assert_eq!(training.ended, None, "a training ended twice: {step:?}");
                 training.ended = ended;

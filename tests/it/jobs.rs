@@ -289,7 +289,7 @@ async fn a_lost_lease_stops_the_training_and_leaves_nothing(store: Store) {
     let later = jobs.clock.now() + seconds(3600);
     let thief =
         trainings::claim(&jobs.db, uuid::Uuid::now_v7(), later, seconds(3600), 3).await.unwrap().unwrap();
-    assert_eq!(thief.lease.training_id, training_id);
+    assert_eq!(thief.lease.job_id, training_id);
     let deadline = Instant::now() + LONG;
     while stopped.load(Ordering::SeqCst) == 0 {
         assert!(Instant::now() < deadline, "the training goes on without its lease");

@@ -6,7 +6,7 @@ use crate::id::{ModelId, TrainingId};
 use crate::storage::{
     Db, Lease, Result, StorageError,
     column::{Count, Document},
-    trainings::leased,
+    lease::leased,
     with_pool,
 };
 use chrono::{DateTime, Utc};
@@ -115,13 +115,13 @@ pub async fn commit(
         "UPDATE trainings SET status = 'succeeded', finished_at = $4, model_id = $5, progress = 1, eta_s = 0,
              message = 'done', stopped = $6, warnings = $7, checkpoint = NULL
          WHERE NOT cancel_requested AND ",
-        leased!()
+        leased!("training_id")
     );
-    const HELD: &str = concat!("SELECT attempt FROM trainings WHERE ", leased!());
+    const HELD: &str = concat!("SELECT attempt FROM trainings WHERE ", leased!("training_id"));
     with_pool!(db, |pool| {
         let mut tx = pool.begin_with(db.begin_write()).await?;
         let succeeded = sqlx::query(SUCCEED)
-            .bind(lease.training_id)
+            .bind(lease.job_id)
             .bind(lease.owner)
             .bind(lease.attempt)
             .bind(now)
@@ -132,7 +132,7 @@ pub async fn commit(
             .await?;
         if succeeded.rows_affected() == 0 {
             let held: Option<i64> = sqlx::query_scalar(HELD)
-                .bind(lease.training_id)
+                .bind(lease.job_id)
                 .bind(lease.owner)
                 .bind(lease.attempt)
                 .fetch_optional(&mut *tx)
@@ -144,7 +144,7 @@ pub async fn commit(
                 (None, None) => Err(StorageError::LeaseLost),
             };
         }
-        let stored = stored!(tx, model, lease.training_id, now);
+        let stored = stored!(tx, model, lease.job_id, now);
         tx.commit().await?;
         Ok(Committed::Stored(Box::new(stored)))
     })
@@ -152,7 +152,7 @@ pub async fn commit(
 
 /// The model, if an earlier call stored it and only its answer got lost.
 async fn stored_before(db: &Db, lease: &Lease, model_id: ModelId) -> Result<Option<ModelRecord>> {
-    Ok(super::get(db, model_id).await?.filter(|model| model.training_id == lease.training_id))
+    Ok(super::get(db, model_id).await?.filter(|model| model.training_id == lease.job_id))
 }
 
 /// The finite numbers of a metrics document under their dotted paths: what lists can sort by.

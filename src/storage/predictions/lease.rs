@@ -1,27 +1,17 @@
-//! What workers do to the rows they hold.
+//! What workers do to the files they hold.
 
 use super::{AnswerFormat, PredictionRecord};
 use crate::{
     id::PredictionId,
     storage::{
-        Db, JobError, Result, StorageError,
-        column::{Count, Document, from_row},
+        Db, JobError, Lease, Result,
+        column::{Count, Document},
+        lease::{self, claim_sql, expire_sql, given_back, leased, leased_update, write_leased},
         with_pool,
     },
 };
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
-
-/// The fencing token of one claim, as [`Lease`](crate::storage::Lease) is for trainings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PredictionLease {
-    /// The job that is held.
-    pub prediction_id: PredictionId,
-    /// The process that holds it; drawn anew at each start.
-    pub owner: Uuid,
-    /// The number of the claim.
-    pub attempt: i64,
-}
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,37 +35,6 @@ pub struct Done {
     pub sha256: String,
 }
 
-/// The rows that a lease speaks for. `$1` job, `$2` owner, `$3` attempt.
-macro_rules! leased {
-    () => {
-        "prediction_id = $1 AND status = 'running' AND lease_owner = $2 AND attempt = $3"
-    };
-}
-
-/// `Ok` if exactly the leased row was changed.
-fn held(n_rows: u64) -> Result<()> {
-    if n_rows == 1 { Ok(()) } else { Err(StorageError::LeaseLost) }
-}
-
-macro_rules! claim {
-    ($lock:literal) => {
-        concat!(
-            "UPDATE predictions
-             SET status = 'running', lease_owner = $1, lease_until = $3, attempt = attempt + 1,
-                 crashes = crashes + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
-                 rows_done = 0, rows_outside = 0, started_at = COALESCE(started_at, $2)
-             WHERE prediction_id = (
-                 SELECT prediction_id FROM predictions
-                 WHERE status = 'queued'
-                    OR (status = 'running' AND lease_until < $2 AND crashes + 1 < $4 AND NOT cancel_requested)
-                 ORDER BY created_at, prediction_id LIMIT 1 ",
-            $lock,
-            ")
-             RETURNING *"
-        )
-    };
-}
-
 /// Takes the oldest job that waits, or whose worker has let its lease run out; but not one that has crashed its worker
 /// `max_crashes` times: see [`expire`].
 pub async fn claim(
@@ -84,166 +43,98 @@ pub async fn claim(
     now: DateTime<Utc>,
     lease: Duration,
     max_crashes: u32,
-) -> Result<Option<(PredictionLease, PredictionRecord)>> {
-    const CLAIM_SQLITE: &str = claim!(""); // one writer at a time: nothing to lock
-    const CLAIM_POSTGRES: &str = claim!("FOR UPDATE SKIP LOCKED");
-    let sql = match db {
-        Db::Sqlite(_) => CLAIM_SQLITE,
-        Db::Postgres(_) => CLAIM_POSTGRES,
-    };
-    let row: Option<PredictionRecord> = with_pool!(db, |pool| sqlx::query_as(sql)
-        .bind(owner)
-        .bind(now)
-        .bind(now + lease)
-        .bind(i64::from(max_crashes))
-        .fetch_optional(pool)
-        .await)?;
-    Ok(row
-        .map(|row| (PredictionLease { prediction_id: row.prediction_id, owner, attempt: row.attempt }, row)))
+) -> Result<Option<(Lease<PredictionId>, PredictionRecord)>> {
+    const CLAIM: [&str; 2] = claim_sql!("predictions", "prediction_id", "rows_done = 0, rows_outside = 0,");
+    let record: Option<PredictionRecord> = lease::claim(db, CLAIM, owner, now, lease, max_crashes).await?;
+    Ok(record.map(|record| (Lease { job_id: record.prediction_id, owner, attempt: record.attempt }, record)))
 }
 
 /// Ends the jobs whose lease has run out and that nobody shall take again: those that were asked to stop, and those
 /// whose worker died `max_crashes` times. Returns which.
 pub async fn expire(db: &Db, now: DateTime<Utc>, max_crashes: u32) -> Result<Vec<PredictionId>> {
-    const CANCEL: &str = "
-        UPDATE predictions SET status = 'cancelled', finished_at = $1
-        WHERE status = 'running' AND lease_until < $1 AND cancel_requested
-        RETURNING prediction_id";
-    const FAIL: &str = "
-        UPDATE predictions SET status = 'failed', finished_at = $1, crashes = crashes + 1, error = $3
-        WHERE status = 'running' AND lease_until < $1 AND crashes + 1 >= $2
-        RETURNING prediction_id";
-    let error = JobError {
-        slug: "job-crashed-worker".into(),
-        detail: format!(
-            "the process that answered this file died {max_crashes} times; the usual cause is too little memory: \
-             send the file in parts"
-        ),
-    };
-    let mut ended: Vec<PredictionId> =
-        with_pool!(db, |pool| sqlx::query_scalar(CANCEL).bind(now).fetch_all(pool).await)?;
-    let failed: Vec<PredictionId> = with_pool!(db, |pool| sqlx::query_scalar(FAIL)
-        .bind(now)
-        .bind(i64::from(max_crashes))
-        .bind(Document(error))
-        .fetch_all(pool)
-        .await)?;
-    ended.extend(failed);
-    Ok(ended)
+    const EXPIRE: &str = expire_sql!("predictions", "prediction_id", "");
+    let detail = format!(
+        "the process that answered this file died {max_crashes} times; the usual cause is too little memory: \
+         send the file in parts"
+    );
+    let ended = lease::expire(db, EXPIRE, now, max_crashes, detail).await?;
+    Ok(ended.into_iter().map(PredictionId).collect())
 }
-
-struct CancelRequested(bool);
-
-from_row!(CancelRequested, |row| Ok(Self(row.try_get("cancel_requested")?)));
 
 /// Renews the lease until `lease_until` and writes the progress down. Returns whether the job was asked to stop.
 pub async fn heartbeat(
     db: &Db,
-    lease: &PredictionLease,
+    lease: &Lease<PredictionId>,
     progress: PredictionProgress,
     lease_until: DateTime<Utc>,
 ) -> Result<bool> {
-    const HEARTBEAT: &str = concat!(
-        "UPDATE predictions SET lease_until = $4, rows = $5, rows_done = $6, rows_outside = $7 WHERE ",
-        leased!(),
-        " RETURNING cancel_requested"
+    const HEARTBEAT: &str = leased_update!(
+        "predictions",
+        "prediction_id",
+        "lease_until = $4, rows = $5, rows_done = $6, rows_outside = $7"
     );
-    let row: Option<CancelRequested> = with_pool!(db, |pool| sqlx::query_as(HEARTBEAT)
-        .bind(lease.prediction_id)
-        .bind(lease.owner)
-        .bind(lease.attempt)
-        .bind(lease_until)
-        .bind(progress.rows.map(Count))
-        .bind(Count(progress.rows_done))
-        .bind(Count(progress.rows_outside))
-        .fetch_optional(pool)
-        .await)?;
-    row.map(|row| row.0).ok_or(StorageError::LeaseLost)
+    write_leased!(
+        db,
+        lease,
+        HEARTBEAT,
+        lease_until,
+        progress.rows.map(Count),
+        Count(progress.rows_done),
+        Count(progress.rows_outside)
+    )
 }
 
 /// Ends the job with its answer, which is durable. Returns whether it counts: a job that was asked to stop is cancelled
 /// instead.
 pub async fn succeed(
     db: &Db,
-    lease: &PredictionLease,
+    lease: &Lease<PredictionId>,
     record: &PredictionRecord,
     progress: PredictionProgress,
     done: &Done,
     now: DateTime<Utc>,
 ) -> Result<bool> {
-    const SUCCEED: &str = concat!(
-        "UPDATE predictions
-         SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'succeeded' END, finished_at = $4, request = $5,
-             rows = $6, rows_done = $7, rows_outside = $8,
-             size_bytes = CASE WHEN cancel_requested THEN NULL ELSE $9 END,
-             sha256 = CASE WHEN cancel_requested THEN NULL ELSE $10 END
-         WHERE ",
-        leased!(),
-        " RETURNING cancel_requested"
+    const SUCCEED: &str = leased_update!(
+        "predictions",
+        "prediction_id",
+        "status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'succeeded' END, finished_at = $4, request = $5,
+         rows = $6, rows_done = $7, rows_outside = $8,
+         size_bytes = CASE WHEN cancel_requested THEN NULL ELSE $9 END,
+         sha256 = CASE WHEN cancel_requested THEN NULL ELSE $10 END"
     );
     let mut request = record.request.clone();
     request.format = Some(done.format);
-    let row: Option<CancelRequested> = with_pool!(db, |pool| sqlx::query_as(SUCCEED)
-        .bind(lease.prediction_id)
-        .bind(lease.owner)
-        .bind(lease.attempt)
-        .bind(now)
-        .bind(Document(request))
-        .bind(progress.rows.map(Count))
-        .bind(Count(progress.rows_done))
-        .bind(Count(progress.rows_outside))
-        .bind(Count(done.size_bytes))
-        .bind(&done.sha256)
-        .fetch_optional(pool)
-        .await)?;
-    row.map(|row| !row.0).ok_or(StorageError::LeaseLost)
+    let cancelled = write_leased!(
+        db,
+        lease,
+        SUCCEED,
+        now,
+        Document(request),
+        progress.rows.map(Count),
+        Count(progress.rows_done),
+        Count(progress.rows_outside),
+        Count(done.size_bytes),
+        &done.sha256
+    )?;
+    Ok(!cancelled)
 }
 
 /// Ends the job with an error.
-pub async fn fail(db: &Db, lease: &PredictionLease, error: &JobError, now: DateTime<Utc>) -> Result<()> {
+pub async fn fail(db: &Db, lease: &Lease<PredictionId>, error: &JobError, now: DateTime<Utc>) -> Result<()> {
     const FAIL: &str =
-        concat!("UPDATE predictions SET status = 'failed', finished_at = $4, error = $5 WHERE ", leased!());
-    held(with_pool!(db, |pool| sqlx::query(FAIL)
-        .bind(lease.prediction_id)
-        .bind(lease.owner)
-        .bind(lease.attempt)
-        .bind(now)
-        .bind(Document(error.clone()))
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?)
+        leased_update!("predictions", "prediction_id", "status = 'failed', finished_at = $4, error = $5");
+    write_leased!(db, lease, FAIL, now, Document(error.clone())).map(drop)
 }
 
 /// Ends the job because it was asked to stop.
-pub async fn finish_cancelled(db: &Db, lease: &PredictionLease, now: DateTime<Utc>) -> Result<()> {
+pub async fn finish_cancelled(db: &Db, lease: &Lease<PredictionId>, now: DateTime<Utc>) -> Result<()> {
     const CANCEL: &str =
-        concat!("UPDATE predictions SET status = 'cancelled', finished_at = $4 WHERE ", leased!());
-    held(with_pool!(db, |pool| sqlx::query(CANCEL)
-        .bind(lease.prediction_id)
-        .bind(lease.owner)
-        .bind(lease.attempt)
-        .bind(now)
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?)
+        leased_update!("predictions", "prediction_id", "status = 'cancelled', finished_at = $4");
+    write_leased!(db, lease, CANCEL, now).map(drop)
 }
 
 /// Gives the job back to the queue at a graceful shutdown; one that was asked to stop ends.
-pub async fn release(db: &Db, lease: &PredictionLease, now: DateTime<Utc>) -> Result<()> {
-    const RELEASE: &str = concat!(
-        "UPDATE predictions
-         SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
-             finished_at = CASE WHEN cancel_requested THEN $4 ELSE NULL END,
-             lease_owner = NULL, lease_until = NULL
-         WHERE ",
-        leased!()
-    );
-    held(with_pool!(db, |pool| sqlx::query(RELEASE)
-        .bind(lease.prediction_id)
-        .bind(lease.owner)
-        .bind(lease.attempt)
-        .bind(now)
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?)
+pub async fn release(db: &Db, lease: &Lease<PredictionId>, now: DateTime<Utc>) -> Result<()> {
+    const RELEASE: &str = leased_update!("predictions", "prediction_id", given_back!());
+    write_leased!(db, lease, RELEASE, now).map(drop)
 }

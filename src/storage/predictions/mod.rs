@@ -13,8 +13,7 @@
 mod lease;
 
 pub use lease::{
-    Done, PredictionLease, PredictionProgress, claim, expire, fail, finish_cancelled, heartbeat, release,
-    succeed,
+    Done, PredictionProgress, claim, expire, fail, finish_cancelled, heartbeat, release, succeed,
 };
 
 use crate::{

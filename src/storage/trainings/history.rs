@@ -1,11 +1,11 @@
 //! What a training tells while it runs: progress, epochs and log lines.
 
-use super::lease::{Lease, held, leased};
 use crate::dataset::Warning;
 use crate::id::TrainingId;
 use crate::storage::{
-    Db, Result,
+    Db, Lease, Result, StorageError,
     column::{Document, from_row},
+    lease::leased,
     with_pool,
 };
 use chrono::{DateTime, Utc};
@@ -150,7 +150,7 @@ pub async fn record(
 ) -> Result<()> {
     const PROGRESS: &str = concat!(
         "UPDATE trainings SET progress = $4, message = $5, eta_s = $6, warnings = $7 WHERE ",
-        leased!()
+        leased!("training_id")
     );
     const LAST_EPOCH: &str = "SELECT COALESCE(MAX(sequence), 0) FROM training_epochs WHERE training_id = $1";
     const EPOCH: &str = "
@@ -168,7 +168,7 @@ pub async fn record(
         let mut tx = pool.begin_with(db.begin_write()).await?;
         // The update also locks the row, so that `sequence` has one writer.
         let updated = sqlx::query(PROGRESS)
-            .bind(lease.training_id)
+            .bind(lease.job_id)
             .bind(lease.owner)
             .bind(lease.attempt)
             .bind(finite(progress.fraction).unwrap_or(0.0).clamp(0.0, 1.0))
@@ -177,14 +177,15 @@ pub async fn record(
             .bind(Document(warnings.to_vec()))
             .execute(&mut *tx)
             .await?;
-        held(updated.rows_affected())?;
+        if updated.rows_affected() == 0 {
+            return Err(StorageError::LeaseLost);
+        }
 
         if !epochs.is_empty() {
-            let last: i64 =
-                sqlx::query_scalar(LAST_EPOCH).bind(lease.training_id).fetch_one(&mut *tx).await?;
+            let last: i64 = sqlx::query_scalar(LAST_EPOCH).bind(lease.job_id).fetch_one(&mut *tx).await?;
             for (sequence, epoch) in (last + 1..).zip(epochs) {
                 sqlx::query(EPOCH)
-                    .bind(lease.training_id)
+                    .bind(lease.job_id)
                     .bind(epoch.fold)
                     .bind(epoch.epoch)
                     .bind(sequence)
@@ -197,10 +198,10 @@ pub async fn record(
             }
         }
         if !logs.is_empty() {
-            let last: i64 = sqlx::query_scalar(LAST_LOG).bind(lease.training_id).fetch_one(&mut *tx).await?;
+            let last: i64 = sqlx::query_scalar(LAST_LOG).bind(lease.job_id).fetch_one(&mut *tx).await?;
             for (sequence, log) in (last + 1..).zip(logs) {
                 sqlx::query(LOG)
-                    .bind(lease.training_id)
+                    .bind(lease.job_id)
                     .bind(sequence)
                     .bind(log.at)
                     .bind(log.level.to_string())

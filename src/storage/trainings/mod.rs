@@ -12,8 +12,8 @@
 //!                        request_cancel
 //! ```
 //!
-//! Every write of a worker carries its [`Lease`]; a write that changes no row means that the lease
-//! is lost, and the worker stops and discards what it has.
+//! Every write of a worker carries its [`Lease`](super::Lease); a write that changes no row means that
+//! the lease is lost, and the worker stops and discards what it has.
 
 mod history;
 mod lease;
@@ -21,9 +21,8 @@ mod lease;
 pub use history::{
     EpochRecord, LogLevel, LogRecord, NewEpoch, NewLog, Progress, epochs_after, logs_after, record,
 };
-pub(in crate::storage) use lease::leased;
 pub use lease::{
-    Claimed, Lease, claim, expire, finish_cancelled, finish_failed, heartbeat, release, set_checkpoint,
+    Claimed, claim, expire, finish_cancelled, finish_failed, heartbeat, release, set_checkpoint,
 };
 
 use crate::dataset::Warning;
