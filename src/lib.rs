@@ -9,6 +9,7 @@ pub mod clock;
 pub mod language;
 pub mod config;
 pub mod id;
+pub mod hash;
 pub mod telemetry;
 
 // Pure: a file becomes a typed table. No I/O but the bytes it is handed, no async.

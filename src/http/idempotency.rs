@@ -3,6 +3,7 @@
 use super::error::{Problem, Slug};
 use crate::{
     app::App,
+    hash::hex,
     storage::{
         Db, StoredResponse,
         idempotency::{self, Begun},
@@ -32,16 +33,12 @@ pub struct Done {
 
 /// The fingerprint of a request: the key belongs to these parts and no others.
 pub fn fingerprint(parts: &[&[u8]]) -> String {
-    use std::fmt::Write;
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&hash.finalize())
 }
 
 /// Does `work`, unless the same request was done before: then its answer is given again.

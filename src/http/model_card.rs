@@ -4,7 +4,6 @@ use super::{
     download::{self, Download, Source},
     error::{Problem, Slug},
     extract::preferred,
-    hex,
     models::ModelSummary,
 };
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
         Form,
         card::{self, Facts},
     },
+    hash,
     storage::{DatasetRecord, Db, ModelRecord, datasets, models},
 };
 use axum::{
@@ -20,7 +20,6 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// A card holds no script and loads nothing, whatever names of columns and classes say.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -53,7 +52,7 @@ pub(super) async fn send(
         Form::CardHtml => card::html(&facts),
         _ => as_json(&facts),
     };
-    let sha256 = hex(&Sha256::digest(&text));
+    let sha256 = hash::of_bytes(text.as_bytes());
     let file = Download {
         size_bytes: text.len() as u64,
         etag: &sha256,

@@ -5,7 +5,6 @@ use super::{
     error::{Problem, Slug},
     events,
     extract::{Path, Query},
-    hex,
     idempotency::fingerprint,
     model_card,
     models::{ModelCard, find},
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     app::App,
     export::{ExportError, Form, onnx, torch},
+    hash,
     prediction::Loaded,
     storage::{BlobKey, Db, ModelRecord, ModelStatus, models},
 };
@@ -26,7 +26,6 @@ use axum::{
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
@@ -147,7 +146,7 @@ async fn send_derived(
     let file = Download {
         size_bytes: bytes.len() as u64,
         etag: &etag,
-        sha256: &hex(&Sha256::digest(&bytes)),
+        sha256: &hash::of_bytes(&bytes),
         source: Source::Bytes(bytes),
         filename,
         media_type: form.media_type(),

@@ -5,7 +5,10 @@ use super::{
     error::{Problem, Slug},
     multipart::Multipart,
 };
-use crate::app::{App, TempFile};
+use crate::{
+    app::{App, TempFile},
+    hash::hex,
+};
 use axum::{
     body::Body,
     http::{HeaderMap, header},
@@ -161,7 +164,7 @@ impl Sink {
         let Writer { file, hash, size_bytes } =
             self.writer.take().expect("it is put back unless writing failed, which ends the upload");
         blocking(move || file.sync_all()).await?;
-        let sha256 = super::hex(&hash.finalize());
+        let sha256 = hex(&hash.finalize());
         Ok(Received { file: self.file, sha256, size_bytes, filename })
     }
 }

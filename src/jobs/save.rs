@@ -1,13 +1,13 @@
 //! Stores the finished model: first the file, then, in one transaction, the rows.
 
 use super::{Outcome, record, run::Run};
+use crate::hash;
 use crate::id::ModelId;
 use crate::storage::{
     BlobKey, Committed, JobError, NewModel, Part, Result, StorageError, TrainingRecord, models,
 };
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ pub(super) async fn save(
         metrics: outcome.metrics,
         card: outcome.card,
         size_bytes: file.len() as u64,
-        sha256: hex(&Sha256::digest(&file)),
+        sha256: hash::of_bytes(&file),
         train_s: outcome.train_s,
         tags: training.tags.clone(),
         description: String::new(),
@@ -129,13 +129,6 @@ where
             result => return result,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
 }
 
 #[cfg(test)]

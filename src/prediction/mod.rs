@@ -8,13 +8,13 @@ mod names;
 mod together;
 
 use crate::{
+    hash,
     id::ModelId,
     jobs::Changes,
     model::{Backend, Cell, Model, ModelError, PredictError, PredictOptions, Predictions},
     storage::{BlobKey, Blobs, Db, ModelRecord, ModelStatus, StorageError, models},
     telemetry,
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     sync::{
@@ -338,7 +338,7 @@ async fn load(blobs: &Blobs, record: ModelRecord, backend: Backend) -> Result<Lo
     let key = BlobKey::Model(record.model_id);
     let Some(bytes) = blobs.get_bytes(&key).await? else { return Err(PredictionError::Corrupt) };
     let reading = move || {
-        if hex(&Sha256::digest(&bytes)) != record.sha256 {
+        if hash::of_bytes(&bytes) != record.sha256 {
             return Err(PredictionError::Corrupt);
         }
         match Model::from_bytes(&bytes, backend) {
@@ -348,12 +348,4 @@ async fn load(blobs: &Blobs, record: ModelRecord, backend: Backend) -> Result<Lo
         }
     };
     tokio::task::spawn_blocking(reading).await.map_err(|error| PredictionError::Failed(error.to_string()))?
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

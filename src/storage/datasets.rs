@@ -1,6 +1,7 @@
 //! Datasets: one row per file and way of reading it.
 
 use crate::dataset::{Description, ReadOptions};
+use crate::hash;
 use crate::id::DatasetId;
 use crate::storage::{
     Db, Page, Result, Slice,
@@ -8,7 +9,6 @@ use crate::storage::{
     with_pool,
 };
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
 /// One dataset. Its file and its table are the blobs `Original` and `Table` under the same id.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,13 +125,5 @@ pub async fn ids(db: &Db) -> Result<Vec<DatasetId>> {
 /// Tells readings of the same bytes apart.
 fn fingerprint(options: &ReadOptions) -> String {
     let json = serde_json::to_vec(options).expect("options are texts and numbers under text keys");
-    hex(&Sha256::digest(json))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
+    hash::of_bytes(&json)
 }

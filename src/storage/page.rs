@@ -1,8 +1,10 @@
 //! Lists are read page by page, from where the last page ended.
 
-use crate::storage::{Result, StorageError};
+use crate::{
+    hash::{from_hex, hex},
+    storage::{Result, StorageError},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::fmt::Write;
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +57,11 @@ pub struct Slice<T> {
 
 /// A cursor is the position in hexadecimal: opaque to clients, and safe in a URL.
 fn encode<T: Serialize>(position: &T) -> String {
-    let json = serde_json::to_vec(position).expect("positions are numbers, texts and ids");
-    json.iter().fold(String::with_capacity(json.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
+    hex(&serde_json::to_vec(position).expect("positions are numbers, texts and ids"))
 }
 
 fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T> {
-    let bytes = (cursor.as_bytes().chunks(2))
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect::<Option<Vec<u8>>>()
-        .ok_or(StorageError::InvalidCursor)?;
+    let bytes = from_hex(cursor).ok_or(StorageError::InvalidCursor)?;
     serde_json::from_slice(&bytes).map_err(|_| StorageError::InvalidCursor)
 }
 
