@@ -11,6 +11,7 @@
 pub mod answers;
 mod failure;
 pub mod sheet;
+mod stored;
 pub mod worker;
 pub mod write;
 

@@ -2,7 +2,12 @@
 
 use crate::{
     app::App,
-    dataset::{ReadOptions, ReadReport, Table, parquet, parquet::ParquetError},
+    dataset::{
+        ReadOptions, ReadReport, Table,
+        export::{CsvStyle, FileFormat},
+        parquet,
+        parquet::ParquetError,
+    },
     ingest::{IngestError, Ingested},
     model::Input,
     storage::AnswerFormat,
@@ -78,6 +83,18 @@ impl Sheet {
     /// What the answer is where nothing else was asked for: what the file is.
     pub fn own_format(&self) -> AnswerFormat {
         if self.is_text() { AnswerFormat::Csv } else { AnswerFormat::Xlsx }
+    }
+
+    /// An answer in `format`, in the marks of the file: for a workbook, and for a file whose columns stand in their
+    /// places without a mark, those that go with its decimal mark.
+    pub fn in_its_marks(&self, format: AnswerFormat) -> FileFormat {
+        let ReadReport { delimiter, decimal, .. } = *self.report();
+        let usual = if decimal == ',' { ';' } else { ',' };
+        let delimiter = delimiter.filter(|mark| *mark != ' ').unwrap_or(usual);
+        match format {
+            AnswerFormat::Csv => FileFormat::Csv(CsvStyle { delimiter, decimal }),
+            AnswerFormat::Xlsx => FileFormat::Xlsx,
+        }
     }
 
     /// The names of the columns.

@@ -39,6 +39,8 @@ pub struct Wanted {
 /// How far it is; to be looked at from another thread.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Rows of the file; 0 until it has been read.
+    pub rows: AtomicU64,
     /// Rows that have been answered.
     pub rows_done: AtomicU64,
     /// Of these, those outside the domain of the model.

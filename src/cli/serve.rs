@@ -165,10 +165,11 @@ fn use_db(app: &App, tasks: &TaskTracker, db: Db) {
     let stop = app.shutdown().clone();
     tasks.spawn(jobs::sweep::run(jobs.clone(), stop.clone()));
     if settings.training.workers > 0 {
-        tasks.spawn(jobs::worker::run(jobs, jobs::train::trainer(compute(settings)), stop.clone()));
+        let trainer = jobs::train::trainer(compute(settings));
+        tasks.spawn(jobs::worker::run(jobs.clone(), trainer, stop.clone()));
     }
-    for _ in 0..app.settings().prediction.file_workers {
-        tasks.spawn(batch::worker::run(app.clone(), stop.clone()));
+    for _ in 0..settings.prediction.file_workers {
+        tasks.spawn(batch::worker::run(app.clone(), jobs.clone(), stop.clone()));
     }
     tasks.spawn(measure(app.clone(), stop));
 }

@@ -87,7 +87,7 @@ pub struct JobSettings {
 
 impl JobSettings {
     /// The lease, as times are counted with it.
-    fn lease_span(&self) -> chrono::Duration {
+    pub fn lease_span(&self) -> chrono::Duration {
         chrono::Duration::milliseconds(self.lease.as_millis().try_into().unwrap_or(i64::MAX))
     }
 }

@@ -1,6 +1,6 @@
 //! The loop of a worker process: claim, run, again; until it is told to stop.
 
-use super::{Jobs, Trainer, run};
+use super::{Jobs, Live, Trainer, live, run};
 use crate::storage::{Claimed, Result, trainings};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -23,7 +23,8 @@ pub async fn run(jobs: Jobs, trainer: Trainer, stop: CancellationToken) {
             () = stop.cancelled() => break,
             slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
         };
-        let Some(claimed) = next(&jobs, owner, &stop).await else { break };
+        let claimed = next(&jobs.live, jobs.settings.poll, &stop, || claim(&jobs, owner)).await;
+        let Some(claimed) = claimed else { break };
         let (jobs, trainer, stop) = (jobs.clone(), trainer.clone(), stop.clone());
         running.spawn(async move {
             Box::pin(run::run(&jobs, &trainer, claimed, &stop)).await;
@@ -34,21 +35,29 @@ pub async fn run(jobs: Jobs, trainer: Trainer, stop: CancellationToken) {
     running.wait().await;
 }
 
-/// Waits for a training to claim; `None` when it is time to stop.
+/// Waits for a job to claim, of any kind; `None` when it is time to stop.
 ///
-/// Only the waiting is cut short. A claim that was dropped half-way could leave a training that
-/// nobody runs, until its lease is over.
-async fn next(jobs: &Jobs, owner: Uuid, stop: &CancellationToken) -> Option<Claimed> {
-    let mut wait = jobs.settings.poll;
+/// Only the waiting is cut short. A claim that was dropped half-way could leave a job that nobody
+/// works on, until its lease is over.
+pub async fn next<Id: live::Key, Job, F>(
+    live: &Live<Id>,
+    poll: Duration,
+    stop: &CancellationToken,
+    claim: impl Fn() -> F,
+) -> Option<Job>
+where
+    F: Future<Output = Result<Option<Job>>>,
+{
+    let mut wait = poll;
     while !stop.is_cancelled() {
-        match try_next(jobs, owner).await {
-            Ok(Some(claimed)) => return Some(claimed),
+        match claim().await {
+            Ok(Some(job)) => return Some(job),
             Ok(None) => {
-                wait = jobs.settings.poll;
-                stop.run_until_cancelled(jobs.live.queued(wait)).await;
+                wait = poll;
+                stop.run_until_cancelled(live.queued(wait)).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "no training can be claimed, trying again");
+                tracing::warn!(%error, "no job can be claimed, trying again");
                 stop.run_until_cancelled(tokio::time::sleep(wait)).await;
                 wait = (wait * 2).min(MAX_WAIT);
             }
@@ -57,7 +66,7 @@ async fn next(jobs: &Jobs, owner: Uuid, stop: &CancellationToken) -> Option<Clai
     None
 }
 
-async fn try_next(jobs: &Jobs, owner: Uuid) -> Result<Option<Claimed>> {
+async fn claim(jobs: &Jobs, owner: Uuid) -> Result<Option<Claimed>> {
     let settings = &jobs.settings;
     let now = jobs.clock.now();
     for training_id in trainings::expire(&jobs.db, now, settings.max_crashes).await? {

@@ -5,7 +5,6 @@ use crate::{
     app::{App, TempFile},
     batch::{
         Sheet,
-        worker::file_format,
         write::{self, AnswerError, Progress, Wanted},
     },
     dataset::{Column, Table},
@@ -217,7 +216,7 @@ async fn write_answer(
             explain: false,
         },
         language,
-        format: file_format(format, sheet.report()),
+        format: sheet.in_its_marks(format),
         is_awaited: true,
     };
     let path = TempFile::new(&app.temp_dir(), "answered");
