@@ -64,7 +64,11 @@ pub struct Readiness {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Not now")))]
 pub async fn show_readiness(State(app): State<App>) -> Response {
     let body = readiness(&app).await;
-    let ready = body.ready;
+    ready_or_not(body.ready, &body)
+}
+
+/// The answer of a probe: 503, to be asked again soon, where it is not ready.
+pub(super) fn ready_or_not(ready: bool, body: &impl Serialize) -> Response {
     let mut response = Json(body).into_response();
     if !ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -285,39 +285,53 @@ pub enum DataBody {
     Matrix(Vec<Vec<Value>>),
 }
 
-/// Predictions, one per row.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PredictAnswer {
-    /// The model that answered.
-    pub model_id: uuid::Uuid,
-    /// Its name.
-    pub model_name: String,
-    /// Its version.
-    pub version: i64,
-    /// Target to value.
-    #[schema(value_type = Vec<Object>, example = json!([{"Cl": 0.81, "Cd": 0.0121}]))]
-    pub predictions: Vec<Value>,
-    /// Target to bounds; for regressions.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false, example = json!([{"Cl": {"lower_bound": 0.79, "upper_bound": 0.83}}]))]
-    pub intervals: Option<Vec<Value>>,
-    /// Target to class to probability; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub probabilities: Option<Vec<Value>>,
-    /// Target to the classes that cannot be ruled out; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub prediction_sets: Option<Vec<Value>>,
-    /// The confidence of the intervals and sets.
-    pub confidence: f64,
-    /// Whether the row is like those of the training.
-    pub in_domain: Vec<bool>,
-    /// The share of training rows that lie at least as far from the others; towards 0 far outside.
-    pub domain_score: Vec<f64>,
-    /// What is to be noticed about single cells.
-    pub warnings: Vec<PredictionWarning>,
-    /// With `explain`: target to numeric input to the change of the answer per unit of the input, at this row; for a
-    /// class, of the probability of the predicted one.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false, example = json!([{"Cl": {"alpha": 0.11}}]))]
-    pub sensitivities: Option<Vec<Value>>,
+/// The schema of an answer: its own fields, then those of [`Extras`]. utoipa would describe a flattened structure as an
+/// `allOf`, where neither readers nor generated clients find its fields.
+macro_rules! answer_schema {
+    ($(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $(#[$about])*
+        #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+        pub struct $name {
+            $($own)*
+            /// Target to bounds; for regressions.
+            #[schema(value_type = Option<Vec<Object>>, nullable = false, example = json!([{"Cl": {"lower_bound": 0.79, "upper_bound": 0.83}}]))]
+            pub intervals: Option<Vec<serde_json::Value>>,
+            /// Target to class to probability; for classifications.
+            #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+            pub probabilities: Option<Vec<serde_json::Value>>,
+            /// Target to the classes that cannot be ruled out; for classifications.
+            #[schema(value_type = Option<Vec<Object>>, nullable = false)]
+            pub prediction_sets: Option<Vec<serde_json::Value>>,
+            /// The confidence of the intervals and sets.
+            pub confidence: f64,
+            /// Whether the row is like those of the training.
+            pub in_domain: Vec<bool>,
+            /// The share of training rows that lie at least as far from the others; towards 0 far outside.
+            pub domain_score: Vec<f64>,
+            /// What is to be noticed about single cells.
+            pub warnings: Vec<$crate::http::predict::answer::PredictionWarning>,
+            /// With `explain`: target to numeric input to the change of the answer per unit of the input, at this row; for a
+            /// class, of the probability of the predicted one.
+            #[schema(value_type = Option<Vec<Object>>, nullable = false, example = json!([{"Cl": {"alpha": 0.11}}]))]
+            pub sensitivities: Option<Vec<serde_json::Value>>,
+        }
+    };
+}
+pub(in crate::http) use answer_schema;
+
+answer_schema! {
+    /// Predictions, one per row.
+    pub struct PredictAnswer {
+        /// The model that answered.
+        pub model_id: uuid::Uuid,
+        /// Its name.
+        pub model_name: String,
+        /// Its version.
+        pub version: i64,
+        /// Target to value.
+        #[schema(value_type = Vec<Object>, example = json!([{"Cl": 0.81, "Cd": 0.0121}]))]
+        pub predictions: Vec<Value>,
+    }
 }
 
 /// A warning about one cell.

@@ -10,7 +10,7 @@ use crate::{
             request::{CellSeed, Data, Reader},
         },
         printable,
-        protocols::{data, essence, options},
+        protocols::question::{data, essence, inputs, instances, options},
     },
     model::{Cell, Input},
 };
@@ -69,14 +69,6 @@ struct Invocation<'a> {
 
 fn dataframe_records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
     data(deserializer, "dataframe_records")
-}
-
-fn instances<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
-    data(deserializer, "instances")
-}
-
-fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
-    data(deserializer, "inputs")
 }
 
 /// What `df.to_dict(orient="split")` gives. The index names rows, and is not needed for an answer.

@@ -4,7 +4,10 @@
 
 mod body;
 
-use super::{ByRow, nan_as_null, read_any_body};
+use super::{
+    answer::Answer,
+    question::{nan_as_null, read_any_body},
+};
 use crate::{
     app::App,
     dataset::plain_csv::PlainCsv,
@@ -12,7 +15,7 @@ use crate::{
         error::{Problem, Slug},
         extract::Json,
         health,
-        predict::{self, Options, Question, answer::Extras},
+        predict::{self, Options, Question, answer::answer_schema},
     },
     prediction::Loaded,
     storage::models,
@@ -120,24 +123,9 @@ async fn served(app: &App) -> Result<Arc<Loaded>, Problem> {
     }
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    predictions: ByRow<'a>,
-    model_name: &'a str,
-    model_version: String,
-    #[serde(flatten)]
-    extras: Extras<'a>,
-}
-
 async fn respond(app: &App, loaded: &Arc<Loaded>, question: Question<'_>) -> Result<Response, Problem> {
     let answered = predict::ask(app, loaded, question, predict::cells::problem_by_row).await?;
-    let answer = Answer {
-        predictions: ByRow(&answered.predictions.targets, answered.n_rows),
-        model_name: &loaded.record.model_name,
-        model_version: loaded.record.version.to_string(),
-        extras: answered.extras(loaded.model.inputs()),
-    };
-    Ok(Json(answer).into_response())
+    Ok(Json(Answer::by_row(loaded, &answered)).into_response())
 }
 
 /// Whether the served model can answer (`SageMaker`, `MLflow`)
@@ -192,34 +180,15 @@ pub struct SplitBody {
     pub data: Vec<Vec<Value>>,
 }
 
-/// Predictions, one per row.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct InvocationAnswer {
-    /// The value of each row; for several targets, an object from target to value.
-    pub predictions: Vec<Value>,
-    /// The model that answered.
-    pub model_name: String,
-    /// Its version.
-    #[schema(example = "3")]
-    pub model_version: String,
-    /// Target to bounds; for regressions.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub intervals: Option<Vec<Value>>,
-    /// Target to class to probability; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub probabilities: Option<Vec<Value>>,
-    /// Target to the classes that cannot be ruled out; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub prediction_sets: Option<Vec<Value>>,
-    /// The confidence of the intervals and sets.
-    pub confidence: f64,
-    /// Whether the row is like those of the training.
-    pub in_domain: Vec<bool>,
-    /// The share of training rows that lie at least as far from the others.
-    pub domain_score: Vec<f64>,
-    /// What is to be noticed about single cells.
-    pub warnings: Vec<predict::answer::PredictionWarning>,
-    /// With `explain`: target to numeric input to the change of the answer per unit of the input.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub sensitivities: Option<Vec<Value>>,
+answer_schema! {
+    /// Predictions, one per row.
+    pub struct InvocationAnswer {
+        /// The value of each row; for several targets, an object from target to value.
+        pub predictions: Vec<Value>,
+        /// The model that answered.
+        pub model_name: String,
+        /// Its version.
+        #[schema(example = "3")]
+        pub model_version: String,
+    }
 }

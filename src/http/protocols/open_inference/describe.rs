@@ -1,12 +1,13 @@
 //! What a model takes and gives, and whether it is ready.
 
-use super::{Which, find, output, ready_or_not};
+use super::{Which, find, output};
 use crate::{
     app::App,
     dataset::ColumnKind,
     http::{
         error::Problem,
         extract::{Json, Path},
+        health,
         protocols::record,
     },
     model::{Input, Target},
@@ -205,7 +206,7 @@ pub async fn show_v2_version_readiness(
 async fn ready(app: &App, model: &str, which: Which<'_>) -> Result<Response, Problem> {
     let record = record(app, model, which).await?;
     let ready = record.status == ModelStatus::Ready;
-    Ok(ready_or_not(ready, &V2ModelReady { name: record.model_name, ready }))
+    Ok(health::ready_or_not(ready, &V2ModelReady { name: record.model_name, ready }))
 }
 
 /// Show the OpenAPI document of a model (`MLServer`)

@@ -13,7 +13,10 @@ mod output;
 pub mod repository;
 mod tensor;
 
-use super::{Which, find, nan_as_null, options, read_body};
+use super::{
+    Which, find,
+    question::{nan_as_null, options, read_body},
+};
 use crate::{
     app::App,
     http::{
@@ -27,7 +30,7 @@ use crate::{
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use output::OutputKind;
@@ -97,16 +100,7 @@ pub struct V2Ready {
     responses((status = 200, body = V2Ready), (status = 503, body = V2Ready, description = "Not now")))]
 pub async fn show_v2_readiness(State(app): State<App>) -> Response {
     let ready = health::readiness(&app).await.is_ready();
-    ready_or_not(ready, &V2Ready { ready })
-}
-
-fn ready_or_not(ready: bool, body: &impl Serialize) -> Response {
-    let mut response = Json(body).into_response();
-    if !ready {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+    health::ready_or_not(ready, &V2Ready { ready })
 }
 
 /// Predict (Open Inference Protocol)

@@ -7,7 +7,7 @@ use crate::{
         error::Problem,
         extract::{Json, Path},
         json,
-        protocols::{read_body, record},
+        protocols::{question::read_body, record},
     },
     storage::{ModelStatus, models},
 };

@@ -6,14 +6,19 @@
 
 pub mod status;
 
-use super::{ByColumn, ByRow, Which, data, find, nan_as_null, options, read_body};
+use super::{
+    Which,
+    answer::Answer,
+    find,
+    question::{inputs, instances, nan_as_null, options, read_body},
+};
 use crate::{
     app::App,
     http::{
         error::{Problem, Slug},
         extract::{Json, Path},
         json,
-        predict::{self, Question, answer::Extras, request::Data},
+        predict::{self, Question, answer::answer_schema, request::Data},
     },
 };
 use axum::{
@@ -22,7 +27,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -136,31 +141,6 @@ struct PredictBody<'a> {
     parameters: Option<Map<String, Value>>,
 }
 
-fn instances<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
-    data(deserializer, "instances")
-}
-
-fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
-    data(deserializer, "inputs")
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Values<'a> {
-    Predictions(ByRow<'a>),
-    Outputs(ByColumn<'a>),
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(flatten)]
-    values: Values<'a>,
-    model_name: &'a str,
-    model_version: String,
-    #[serde(flatten)]
-    extras: Extras<'a>,
-}
-
 async fn answer(app: &App, model: &str, which: Which<'_>, request: Request) -> Result<Response, Problem> {
     let (_, bytes) = read_body(app, request).await?;
     let text = nan_as_null(&bytes);
@@ -181,16 +161,9 @@ async fn answer(app: &App, model: &str, which: Which<'_>, request: Request) -> R
     let loaded = find(app, model, which).await?;
     let answered =
         predict::ask(app, &loaded, Question { data, field, options }, predict::cells::problem_by_row).await?;
-    let targets = &answered.predictions.targets;
-    let values = match field {
-        "instances" => Values::Predictions(ByRow(targets, answered.n_rows)),
-        _ => Values::Outputs(ByColumn(targets, answered.n_rows)),
-    };
-    let answer = Answer {
-        values,
-        model_name: &loaded.record.model_name,
-        model_version: loaded.record.version.to_string(),
-        extras: answered.extras(loaded.model.inputs()),
+    let answer = match field {
+        "instances" => Answer::by_row(&loaded, &answered),
+        _ => Answer::by_column(&loaded, &answered),
     };
     Ok(Json(answer).into_response())
 }
@@ -240,40 +213,21 @@ pub struct V1PredictBody {
     pub parameters: Option<Value>,
 }
 
-/// Predictions: `predictions` for `instances`, `outputs` for `inputs`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct V1Answer {
-    /// The value of each row; for several targets, an object from target to value.
-    #[schema(nullable = false)]
-    pub predictions: Option<Vec<Value>>,
-    /// The values of all rows; for several targets, an object from target to values.
-    #[schema(nullable = false)]
-    pub outputs: Option<Value>,
-    /// The model that answered.
-    pub model_name: String,
-    /// Its version.
-    #[schema(example = "3")]
-    pub model_version: String,
-    /// Target to bounds; for regressions.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub intervals: Option<Vec<Value>>,
-    /// Target to class to probability; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub probabilities: Option<Vec<Value>>,
-    /// Target to the classes that cannot be ruled out; for classifications.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub prediction_sets: Option<Vec<Value>>,
-    /// The confidence of the intervals and sets.
-    pub confidence: f64,
-    /// Whether the row is like those of the training.
-    pub in_domain: Vec<bool>,
-    /// The share of training rows that lie at least as far from the others.
-    pub domain_score: Vec<f64>,
-    /// What is to be noticed about single cells.
-    pub warnings: Vec<predict::answer::PredictionWarning>,
-    /// With `explain`: target to numeric input to the change of the answer per unit of the input.
-    #[schema(value_type = Option<Vec<Object>>, nullable = false)]
-    pub sensitivities: Option<Vec<Value>>,
+answer_schema! {
+    /// Predictions: `predictions` for `instances`, `outputs` for `inputs`.
+    pub struct V1Answer {
+        /// The value of each row; for several targets, an object from target to value.
+        #[schema(nullable = false)]
+        pub predictions: Option<Vec<Value>>,
+        /// The values of all rows; for several targets, an object from target to values.
+        #[schema(nullable = false)]
+        pub outputs: Option<Value>,
+        /// The model that answered.
+        pub model_name: String,
+        /// Its version.
+        #[schema(example = "3")]
+        pub model_version: String,
+    }
 }
 
 #[cfg(test)]
