@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/sources.rs"]
+mod files;
+
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Which crates may be named where. A crate that is not listed may be named anywhere.
 const WHO_MAY_NAME: [(&str, &[&str]); 14] = [
@@ -33,30 +32,14 @@ const NOT_PURE: [&str; 5] = ["tokio", "sqlx", "axum", "reqwest", "object_store"]
 /// One source file: its top-level module and its text without comments and texts in quotes.
 struct Source {
     module: String,
-    path: PathBuf,
+    path: String,
     code: String,
 }
 
 fn sources() -> Vec<Source> {
-    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    collect(&root, &mut paths);
-    let sources = paths.into_iter().map(|path| {
-        let inside = path.strip_prefix(&root).unwrap();
-        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        let module = first.trim_end_matches(".rs").to_owned();
-        let code = code_of(&fs::read_to_string(&path).unwrap());
-        Source { module, path, code }
+    let sources = files::sources().into_iter().map(|(path, text)| {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        Source { module, path, code: code_of(&text) }
     });
     sources.filter(|source| !["lib", "main"].contains(&source.module.as_str())).collect()
 }
@@ -150,12 +133,12 @@ fn a_module_imports_only_modules_declared_above_it() {
     let mut wrong = Vec::new();
     for source in sources() {
         let Some(own) = place(&source.module) else {
-            wrong.push(format!("{}: {} is not declared in src/lib.rs", source.path.display(), source.module));
+            wrong.push(format!("{}: {} is not declared in src/lib.rs", source.path, source.module));
             continue;
         };
         for used in names_after(&source.code, "crate::") {
             if place(&used).is_some_and(|used| used > own) {
-                wrong.push(format!("{}: {} is declared above {used}", source.path.display(), source.module));
+                wrong.push(format!("{}: {} is declared above {used}", source.path, source.module));
             }
         }
     }
@@ -168,25 +151,21 @@ fn a_crate_is_named_only_where_it_belongs() {
     for source in sources() {
         for (name, homes) in WHO_MAY_NAME {
             if !homes.contains(&source.module.as_str()) && names_crate(&source.code, name) {
-                wrong.push(format!("{}: {name} belongs to {homes:?}", source.path.display()));
+                wrong.push(format!("{}: {name} belongs to {homes:?}", source.path));
             }
         }
         for name in NOT_PURE {
             if PURE.contains(&source.module.as_str()) && names_crate(&source.code, name) {
-                wrong.push(format!(
-                    "{}: {} is pure and may not name {name}",
-                    source.path.display(),
-                    source.module
-                ));
+                wrong.push(format!("{}: {} is pure and may not name {name}", source.path, source.module));
             }
         }
         if source.module != "config"
             && (source.code.contains("env::var") || source.code.contains("env::vars"))
         {
-            wrong.push(format!("{}: only config reads the environment", source.path.display()));
+            wrong.push(format!("{}: only config reads the environment", source.path));
         }
         if source.module != "clock" && source.code.contains("Utc::now") {
-            wrong.push(format!("{}: only clock asks for the time", source.path.display()));
+            wrong.push(format!("{}: only clock asks for the time", source.path));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -118,6 +118,13 @@ impl Api {
         id(&self.train(&request).await, "model_id")
     }
 
+    /// A model of these targets of a table, and its id.
+    pub(crate) async fn model_of(&self, name: &str, table: impl Into<Vec<u8>>, targets: &[&str]) -> String {
+        let dataset = id(&self.upload(&format!("{name}.csv"), table).await.expect(201), "dataset_id");
+        let request = json!({"dataset_id": dataset, "targets": targets, "epochs": 3, "hidden_layers": [8], "model_name": name});
+        id(&self.train(&request).await, "model_id")
+    }
+
     /// Files that are left below `data/tmp`.
     pub(crate) fn temp_files(&self) -> usize {
         std::fs::read_dir(self.folder.path().join("data/tmp")).map_or(0, Iterator::count)
@@ -139,6 +146,11 @@ pub(crate) fn waves(n_rows: usize) -> String {
         text.push_str(&format!("{x},{z},{kind},{y:.4}\n"));
     }
     text
+}
+
+/// One of the shipped samples.
+pub(crate) fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples").join(name)).unwrap()
 }
 
 /// A file of the shared data, or `None`, said loudly, where it is not there.

@@ -1,11 +1,11 @@
 //! The catalogue of messages and the sources say the same: no translation is out of date, and no
 //! message is without one.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "../support/sources.rs"]
+mod files;
+
+use files::sources;
+use std::collections::HashSet;
 use taqicfd::language::{
     catalogue::{FILES, pairs_of},
     template::{cut_marks, doubled, skeleton},
@@ -140,31 +140,11 @@ impl Literal {
 
 /// Every text in quotes of `src`, without those of unit tests.
 fn literals() -> Vec<Literal> {
-    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    collect(&root, &mut paths);
-    paths.sort();
-    let literals_of_file = |path: PathBuf| {
-        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
-        literals_of(&name, &code)
+    let sources = sources().into_iter().filter(|(path, _)| !path.starts_with("language/"));
+    let literals = |(path, text): (String, String)| {
+        literals_of(&path, text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default())
     };
-    paths
-        .into_iter()
-        .filter(|path| !path.starts_with(root.join("language")))
-        .flat_map(literals_of_file)
-        .collect()
+    sources.flat_map(literals).collect()
 }
 
 /// The texts in quotes of a source. Good enough for code that rustfmt has been over.

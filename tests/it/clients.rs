@@ -1,7 +1,7 @@
 //! The examples of `docs/clients.md`, run as they stand against a server.
 
 use crate::{
-    api::{Api, id},
+    api::{Api, id, sample},
     python::python,
 };
 use serde_json::json;
@@ -29,8 +29,8 @@ async fn every_example_prints_what_predict_answers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/clients.md")).unwrap();
     let api = Api::start(&[]).await;
-    let sample = std::fs::read(root.join("data/samples/airfoil_noise.csv")).unwrap();
-    let dataset = id(&api.upload("airfoil_noise.csv", sample).await.expect(201), "dataset_id");
+    let dataset =
+        id(&api.upload("airfoil_noise.csv", sample("airfoil_noise.csv")).await.expect(201), "dataset_id");
     let request = json!({"dataset_id": dataset, "target": "sound_pressure_db", "model_name": "airfoil", "preset": "fast", "epochs": 2});
     api.train(&request).await;
     let row = json!({"frequency_hz": 1000, "angle_of_attack_deg": 2, "chord_m": 0.3048, "free_stream_velocity_ms": 71.3,
@@ -86,8 +86,8 @@ async fn an_exported_model_answers_in_javascript_as_the_server_does() {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let api = Api::start(&[]).await;
-    let sample = std::fs::read(root.join("data/samples/perfil_ensaio.csv")).unwrap();
-    let dataset = id(&api.upload("perfil_ensaio.csv", sample).await.expect(201), "dataset_id");
+    let dataset =
+        id(&api.upload("perfil_ensaio.csv", sample("perfil_ensaio.csv")).await.expect(201), "dataset_id");
     let request = json!({"dataset_id": dataset, "targets": ["Cl", "Cd"], "model_name": "polar", "preset": "fast", "epochs": 5});
     let model = id(&api.train(&request).await, "model_id");
     let row = json!({"Data": "12/03/2024", "Configuração": "liso", "Pressão": "1012,5", "Reynolds": "300.000",

@@ -2,7 +2,6 @@
 
 use crate::api::Api;
 use reqwest::{Method, Response};
-use std::path::Path;
 
 mod card;
 mod onnx;
@@ -64,8 +63,4 @@ fn mixed(n_rows: usize) -> String {
         text.push('\n');
     }
     text
-}
-
-fn sample(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples").join(name)).unwrap()
 }

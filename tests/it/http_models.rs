@@ -3,7 +3,6 @@
 use crate::api::{Api, id};
 use reqwest::Method;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 #[tokio::test]
 async fn models_are_listed_filtered_sorted_and_described() {
@@ -89,8 +88,7 @@ async fn a_model_file_is_downloaded_whole_in_parts_and_not_twice() {
     );
     assert!(whole.headers()["content-digest"].to_str().unwrap().starts_with("sha-256=:"));
     let bytes = whole.bytes().await.unwrap();
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, id(&summary, "sha256"));
+    assert_eq!(taqicfd::hash::of_bytes(&bytes), id(&summary, "sha256"));
     assert!(safetensors::SafeTensors::deserialize(&bytes).is_ok());
 
     let part = get(&[("Range", "bytes=4-7".into())]).await.unwrap();

@@ -1,6 +1,6 @@
 //! The same answers for readers of English and of Portuguese: only what a person reads differs.
 
-use crate::api::{Answer, Api, id, waves};
+use crate::api::{Answer, Api, id, sample, waves};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -67,8 +67,8 @@ fn check(texts: &[(String, String)], expected: &[(&str, &str)]) {
 #[tokio::test]
 async fn a_brazilian_spreadsheet_is_explained_in_portuguese() {
     let api = Api::start(&[]).await;
-    let file = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/perfil_ensaio.csv"));
-    let dataset = id(&api.upload("perfil_ensaio.csv", file.as_slice()).await.expect(201), "dataset_id");
+    let dataset =
+        id(&api.upload("perfil_ensaio.csv", sample("perfil_ensaio.csv")).await.expect(201), "dataset_id");
     let texts = api.both(Method::GET, &format!("/datasets/{dataset}"), None).await;
     check(
         &texts,

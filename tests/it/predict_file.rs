@@ -1,15 +1,10 @@
 //! Spreadsheets as the body of `POST /predict`, over HTTP.
 
-use crate::api::{Answer, Api, id, waves};
+use crate::api::{Answer, Api, sample, waves};
 use reqwest::{Method, RequestBuilder, multipart};
 use serde_json::{Value, json};
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-
-async fn trained(api: &Api, name: &str, table: impl Into<Vec<u8>>, targets: &[&str]) {
-    let dataset = id(&api.upload(&format!("{name}.csv"), table.into()).await.expect(201), "dataset_id");
-    api.train(&json!({"dataset_id": dataset, "targets": targets, "epochs": 3, "hidden_layers": [8], "model_name": name})).await;
-}
 
 fn send(api: &Api, query: &str, media_type: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
     api.request(Method::POST, &format!("/predict?{query}")).header("Content-Type", media_type).body(body)
@@ -34,8 +29,8 @@ async fn csv(request: RequestBuilder) -> Vec<String> {
 #[tokio::test]
 async fn a_file_comes_back_in_its_own_spelling_with_the_answers() {
     let api = Api::start(&[]).await;
-    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/perfil_ensaio.csv")).unwrap();
-    trained(&api, "perfil", file.clone(), &["Cl", "Cd"]).await;
+    let file = sample("perfil_ensaio.csv");
+    api.model_of("perfil", file.clone(), &["Cl", "Cd"]).await;
     let lines = csv(send(&api, "model=perfil&filename=perfil.csv", "text/csv", file.clone())).await;
     let header = "Data;Nº;Configuração;Pressão;Reynolds;Ângulo de ataque;Turbulência;Cl;Cd;Cl_predicted;Cl_lower;Cl_upper;\
         Cd_predicted;Cd_lower;Cd_upper;in_domain;warnings";
@@ -87,7 +82,7 @@ async fn a_file_comes_back_in_its_own_spelling_with_the_answers() {
 #[tokio::test]
 async fn cells_cannot_run_and_classes_are_told_with_their_probabilities() {
     let api = Api::start(&[]).await;
-    trained(&api, "kinds", waves(200), &["kind"]).await;
+    api.model_of("kinds", waves(200), &["kind"]).await;
     let table = "x,z,y,note,=name\n1.5,3,0.5,=1+1,@x\n2.5,4,0.75,-1,\"a, \"\"b\"\"\"\n";
     let request = send(&api, "model=kinds&filename=..%2Fn%C3%BAmeros.csv", "text/csv", table);
     let answer = request.try_clone().unwrap().send().await.unwrap();
@@ -117,7 +112,7 @@ async fn files_that_cannot_be_answered_are_refused_with_the_way_out() {
     let api = Api::start(&[("TAQICFD_MAX_UPLOAD", "64KiB")]).await;
     let fine = "x,z,kind\n1,2,a\n2,3,b\n";
     api.send(send(&api, "", "text/csv", fine)).await.refused(404, "model-not-found");
-    trained(&api, "waves", waves(200), &["y"]).await;
+    api.model_of("waves", waves(200), &["y"]).await;
     let ask = |query: &'static str, body: &'static str| api.send(send(&api, query, "text/csv", body));
     let lacks = ask("", "x,kind\n1,a\n2,b\n").await.refused(422, "missing-field");
     assert!(lacks["detail"].as_str().unwrap().contains("lacks the columns z; it has x, kind"), "{lacks}");

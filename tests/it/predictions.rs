@@ -6,8 +6,8 @@ use crate::{
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
+use taqicfd::hash;
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
@@ -80,8 +80,7 @@ async fn a_file_is_answered_in_the_background_as_it_would_be_at_once() {
 
     let file = job["file"].as_str().unwrap();
     let answer = api.request(Method::GET, file).send().await.unwrap();
-    let digest =
-        format!("\"{}\"", Sha256::digest(&expected).iter().map(|b| format!("{b:02x}")).collect::<String>());
+    let digest = format!("\"{}\"", hash::of_bytes(&expected));
     assert_eq!(answer.headers()["etag"], digest.as_str());
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8; header=present");
     assert!(answer.headers()["content-disposition"].to_str().unwrap().ends_with("rows_predictions.csv"));

@@ -1,6 +1,6 @@
 //! The protocols of other model servers: the bodies of their documentation, their errors, their own clients.
 
-use crate::api::{Answer, Api, id, waves};
+use crate::api::{Answer, Api, sample, waves};
 use crate::python::python;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,13 +15,6 @@ fn polar() -> String {
         text.push_str(&format!("{re},{alpha},{airfoil},{cl:.4},{cd:.5}\n"));
     }
     text
-}
-
-/// A model of these targets of a table.
-async fn trained(api: &Api, name: &str, table: impl Into<Vec<u8>>, targets: &[&str]) -> String {
-    let dataset = id(&api.upload(&format!("{name}.csv"), table.into()).await.expect(201), "dataset_id");
-    let request = json!({"dataset_id": dataset, "targets": targets, "epochs": 3, "hidden_layers": [8], "model_name": name});
-    id(&api.train(&request).await, "model_id")
 }
 
 async fn post_csv(api: &Api, text: &str) -> Answer {
@@ -118,8 +111,8 @@ async fn the_same_rows_mean_the_same_in_every_protocol() {
 #[tokio::test]
 async fn several_targets_and_classes_have_the_shapes_of_the_documentation() {
     let api = Api::start(&[("TAQICFD_SERVED_MODEL", "polar")]).await;
-    trained(&api, "polar", polar(), &["cl", "cd"]).await;
-    trained(&api, "kinds", waves(200), &["kind"]).await;
+    api.model_of("polar", polar(), &["cl", "cd"]).await;
+    api.model_of("kinds", waves(200), &["kind"]).await;
     let rows = json!([{"re": 1e5, "alpha": 2.0, "airfoil": "0012"}, {"re": 1.02e5, "alpha": 4.0, "airfoil": "2412"}]);
     let own = api.post("/predict", &json!({"model": "polar", "data": rows})).await.expect(200);
     let column = |name: &str| -> Value {
@@ -167,8 +160,8 @@ async fn several_targets_and_classes_have_the_shapes_of_the_documentation() {
 #[tokio::test]
 async fn texts_and_missing_values_are_read_as_in_the_training_file() {
     let api = Api::start(&[("TAQICFD_SERVED_MODEL", "perfil")]).await;
-    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/perfil_ensaio.csv")).unwrap();
-    trained(&api, "perfil", file, &["Cl", "Cd"]).await;
+    let file = sample("perfil_ensaio.csv");
+    api.model_of("perfil", file, &["Cl", "Cd"]).await;
     let row = |pressure: Value, angle: Value| json!({"Data": "15/03/2024", "Configuração": "liso", "Pressão": pressure, "Reynolds": 300_000, "Ângulo de ataque": angle, "Turbulência": 0.3});
     let ask = |row: Value| {
         let (api, body) = (&api, json!({"instances": [row]}));
@@ -404,7 +397,7 @@ async fn the_served_model_is_a_setting_or_the_only_one() {
     let plain = api.request(Method::GET, "/version").header("Accept", "text/plain").send().await.unwrap();
     assert_eq!(plain.text().await.unwrap(), env!("CARGO_PKG_VERSION"));
     assert_eq!(api.get("/version").await.expect(200)["name"], "taqicfd");
-    trained(&api, "other", waves(150), &["y"]).await;
+    api.model_of("other", waves(150), &["y"]).await;
     for (path, answer) in
         [("/ping", api.get("/ping").await), ("/invocations", api.post("/invocations", &body).await)]
     {
@@ -416,8 +409,8 @@ async fn the_served_model_is_a_setting_or_the_only_one() {
     }
     let named = Api::start(&[("TAQICFD_SERVED_MODEL", "waves/1")]).await;
     named.model().await;
-    trained(&named, "other", waves(150), &["y"]).await;
-    trained(&named, "waves", waves(190), &["y"]).await;
+    named.model_of("other", waves(150), &["y"]).await;
+    named.model_of("waves", waves(190), &["y"]).await;
     assert_eq!(named.post("/invocations", &body).await.expect(200)["model_version"], "1");
     let gone = Api::start(&[("TAQICFD_SERVED_MODEL", "gone")]).await;
     gone.model().await;
@@ -428,7 +421,7 @@ async fn the_served_model_is_a_setting_or_the_only_one() {
 async fn models_are_described_listed_and_loaded() {
     let api = Api::start(&[]).await;
     let model = api.model().await;
-    trained(&api, "waves", waves(190), &["y"]).await;
+    api.model_of("waves", waves(190), &["y"]).await;
     assert_eq!(api.get("/v2").await.expect(200)["name"], "taqicfd");
     assert_eq!(api.get("/v2/health/live").await.expect(200), json!({"live": true}));
     assert_eq!(api.get("/v2/health/ready").await.expect(200), json!({"ready": true}));
@@ -575,7 +568,7 @@ async fn ask_with(python: PathBuf) -> String {
         .enumerate()
         .map(|(i, line)| if i % 9 == 5 { line[line.find(',').unwrap()..].to_owned() } else { line.to_owned() } + "\n")
         .collect();
-    trained(&api, "gaps", gaps, &["y"]).await;
+    api.model_of("gaps", gaps, &["y"]).await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/protocols.py");
     let url = api.server.url("");
     let output =

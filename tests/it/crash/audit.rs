@@ -1,7 +1,7 @@
 //! Compares what the server has with what the clients were told.
 
 use super::{
-    client::{id_of, predict, sha256},
+    client::{id_of, predict},
     world::{Kept, World},
 };
 use crate::process::Server;
@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
+use taqicfd::hash::of_bytes as sha256;
 
 /// What the server lists.
 #[derive(Debug)]

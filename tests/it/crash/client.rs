@@ -4,21 +4,14 @@ use super::world::{Dice, Draft, Kept, Recipe, Training, Upload, World};
 use crate::process::Server;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{fmt::Write, sync::Arc};
+use taqicfd::hash::of_bytes as sha256;
 
 /// Trainings that may wait or run at once; more would take too long to end after the last round.
 const MAX_OPEN: usize = 3;
 
 /// An answer, or nothing: the server is gone, and whether it did what was asked is not known.
 type Answer = Option<(StatusCode, Value)>;
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// Sends, and reads the answer to its end: only a whole answer is an acknowledgement.
 async fn send(request: RequestBuilder) -> Result<Answer, String> {

@@ -1,7 +1,7 @@
 //! The model card as a document.
 
-use super::{download, sample};
-use crate::api::{Api, id};
+use super::download;
+use crate::api::{Api, id, sample};
 use reqwest::Response;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! ONNX files: read by a reader of our own, and run where onnxruntime is.
 
-use super::{download, mixed, sample};
-use crate::api::{Api, id, waves};
+use super::{download, mixed};
+use crate::api::{Api, id, sample, waves};
 use crate::python::python;
 use serde_json::{Map, Value, json};
 use std::{

@@ -1,7 +1,7 @@
 //! Files of PyTorch, opened and asked where PyTorch is.
 
-use super::{download, mixed, sample};
-use crate::api::{Api, id};
+use super::{download, mixed};
+use crate::api::{Api, id, sample};
 use crate::python::python;
 use serde_json::{Value, json};
 use std::process::Command;
