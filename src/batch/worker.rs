@@ -14,7 +14,7 @@ use crate::{
     id::PredictionId,
     jobs::{self, Jobs},
     storage::{
-        BlobKey, JobError, Lease, PredictionRecord, PredictionStatus, Result, StorageError,
+        BlobKey, JobError, JobStatus, Lease, PredictionRecord, Result, StorageError,
         predictions::{self, Done, PredictionProgress},
     },
 };
@@ -208,7 +208,7 @@ impl Held<'_> {
     async fn has_succeeded(&self) -> Result<bool> {
         let record = predictions::get(&self.jobs.db, self.lease.job_id).await?;
         Ok(record.is_some_and(|record| {
-            record.attempt == self.lease.attempt && record.status == PredictionStatus::Succeeded
+            record.attempt == self.lease.attempt && record.status == JobStatus::Succeeded
         }))
     }
 

@@ -13,7 +13,7 @@ use crate::{
     dataset::Warning,
     id::{DatasetId, ModelId, TrainingId},
     storage::{
-        Db, EpochRecord, JobError, LogRecord, TrainingFilter, TrainingRecord, TrainingStatus,
+        Db, EpochRecord, JobError, JobStatus, LogRecord, TrainingFilter, TrainingRecord,
         trainings::{self, Cancellation},
     },
 };
@@ -48,7 +48,7 @@ pub struct Training {
     training_id: TrainingId,
     /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     #[schema(value_type = String, example = "running", pattern = "^(queued|running|succeeded|failed|cancelled)$")]
-    status: TrainingStatus,
+    status: JobStatus,
     /// 0 to 1.
     #[schema(example = 0.41)]
     progress: f64,
@@ -171,7 +171,7 @@ impl Training {
 pub struct TrainingQuery {
     /// In this status.
     #[param(value_type = Option<String>, pattern = "^(queued|running|succeeded|failed|cancelled)$")]
-    status: Option<TrainingStatus>,
+    status: Option<JobStatus>,
     /// On this dataset.
     #[param(value_type = Option<uuid::Uuid>)]
     dataset_id: Option<DatasetId>,

@@ -2,7 +2,7 @@
 //! that sqlx knows.
 
 use crate::id::{DatasetId, ModelId, PredictionId, ReadingId, TrainingId};
-use crate::storage::{BlobKey, LogLevel, ModelStatus, ReadingStatus, TrainingStatus};
+use crate::storage::{BlobKey, JobStatus, LogLevel, ModelStatus, ReadingStatus};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
 use uuid::Uuid;
@@ -60,9 +60,9 @@ stored_as!(ReadingStatus as String, |status| Ok(status.as_str().to_owned()), |te
 stored_as!(TrainingId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(PredictionId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
 stored_as!(ModelId as Uuid, |id| Ok(id.0), |id| Ok(Self(id)));
-stored_as!(TrainingStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));
+stored_as!(JobStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));
 stored_as!(ModelStatus as String, |status| Ok(status.as_str().to_owned()), |text| Ok(text.parse()?));
-stored_as!(LogLevel as String, |level| Ok(level.to_string()), |text| Ok(text.parse()?));
+stored_as!(LogLevel as String, |level| Ok(level.as_str().to_owned()), |text| Ok(text.parse()?));
 stored_as!(BlobKey as String, |key| Ok(key.to_string()), |text| Ok(text.parse()?));
 stored_as!(Count as i64, |count| Ok(i64::try_from(count.0)?), |count| Ok(Self(u64::try_from(count)?)));
 stored_as!(
@@ -70,6 +70,39 @@ stored_as!(
     |document| Ok(serde_json::to_string(&document.0)?),
     |text| Ok(Self(serde_json::from_str(&text)?))
 );
+
+/// The texts of a plain enum, in the database and in the API. `$unknown` makes the error of a text that is none of these.
+macro_rules! texts {
+    ($name:ty, { $($variant:ident: $text:literal),+ $(,)? }, $unknown:expr) => {
+        impl $name {
+            /// The text in the database and in the API.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> std::result::Result<Self, String> {
+                let unknown: fn(&str) -> String = $unknown;
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(unknown(text)),
+                }
+            }
+        }
+    };
+}
+pub(super) use texts;
 
 /// Reads `$record` from a row of either engine with one expression.
 macro_rules! from_row {

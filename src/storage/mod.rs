@@ -17,6 +17,7 @@ pub mod datasets;
 mod error;
 pub mod events;
 pub mod idempotency;
+mod job;
 mod lease;
 mod lock;
 pub mod models;
@@ -31,6 +32,7 @@ pub use datasets::DatasetRecord;
 pub use error::{Part, Result, StorageError};
 pub use events::{EventFilter, EventRecord, NewEvent};
 pub use idempotency::{Begun, StoredResponse};
+pub use job::{JobError, JobStatus};
 pub use lease::Lease;
 pub use lock::{FolderLock, lock_folder};
 pub use models::{
@@ -39,12 +41,11 @@ pub use models::{
 pub use page::{Page, Slice};
 pub use predictions::{
     AnswerFormat, NewPrediction, PredictionFilter, PredictionLimits, PredictionRecord, PredictionRequest,
-    PredictionStatus,
 };
 pub use readings::{ReadingEnd, ReadingRecord, ReadingStatus};
 pub use trainings::{
-    Cancellation, Claimed, EpochRecord, JobError, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining,
-    Progress, TrainingFilter, TrainingRecord, TrainingStatus,
+    Cancellation, Claimed, EpochRecord, LogLevel, LogRecord, NewEpoch, NewLog, NewTraining, Progress,
+    TrainingFilter, TrainingRecord,
 };
 
 /// Runs the same code on the pool of either engine.

@@ -11,7 +11,7 @@
 use crate::id::{DatasetId, ReadingId};
 use crate::storage::{
     Db, Result,
-    column::{Count, Document, from_row},
+    column::{Count, Document, from_row, texts},
     with_pool,
 };
 use chrono::{DateTime, Utc};
@@ -32,31 +32,16 @@ pub enum ReadingStatus {
     Refused,
 }
 
-impl ReadingStatus {
-    /// The text in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Reading => "reading",
-            Self::Stored => "stored",
-            Self::Refused => "refused",
-        }
-    }
+texts!(
+    ReadingStatus,
+    { Queued: "queued", Reading: "reading", Stored: "stored", Refused: "refused" },
+    |text| format!("'{text}' is no status of a reading")
+);
 
+impl ReadingStatus {
     /// Whether nothing more will happen.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Stored | Self::Refused)
-    }
-}
-
-impl std::str::FromStr for ReadingStatus {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        [Self::Queued, Self::Reading, Self::Stored, Self::Refused]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| format!("'{text}' is no status of a reading"))
     }
 }
 
@@ -195,7 +180,7 @@ pub async fn finish(db: &Db, reading_id: ReadingId, end: ReadingEnd, now: DateTi
     };
     with_pool!(db, |pool| sqlx::query(FINISH)
         .bind(reading_id)
-        .bind(status.as_str())
+        .bind(status)
         .bind(dataset_id)
         .bind(problem)
         .bind(now)

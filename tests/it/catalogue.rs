@@ -23,12 +23,12 @@ const SEEN: [&str; 17] = [
     "model/",
     "prediction/",
     "storage/error.rs",
+    "storage/job.rs",
     "storage/models/list.rs",
     "storage/models/mod.rs",
     "storage/predictions/",
     "storage/trainings/history.rs",
     "storage/trainings/lease.rs",
-    "storage/trainings/mod.rs",
     "training/",
 ];
 

@@ -10,9 +10,9 @@ use taqicfd::{
     dataset::Warning,
     id::{DatasetId, ModelId, ReadingId, TrainingId},
     storage::{
-        BlobKey, Cancellation, Committed, EventFilter, JobError, Lease, LogLevel, ModelFilter, ModelPatch,
-        ModelSort, ModelStatus, NewEpoch, NewEvent, NewLog, Page, Progress, ReadingEnd, ReadingStatus,
-        StorageError, StoredResponse, TrainingFilter, TrainingStatus, datasets, events, idempotency, models,
+        BlobKey, Cancellation, Committed, EventFilter, JobError, JobStatus, Lease, LogLevel, ModelFilter,
+        ModelPatch, ModelSort, ModelStatus, NewEpoch, NewEvent, NewLog, Page, Progress, ReadingEnd,
+        ReadingStatus, StorageError, StoredResponse, TrainingFilter, datasets, events, idempotency, models,
         readings, trainings,
     },
 };
@@ -103,12 +103,12 @@ async fn nul_characters_are_refused_and_not_a_fault(store: Store) {
 async fn a_training_goes_through_its_life(store: Store) {
     let db = &store.db;
     let queued = trainings::enqueue(db, new_training("polar"), 10, start_time()).await.unwrap();
-    assert_eq!((queued.status, queued.attempt, queued.started_at), (TrainingStatus::Queued, 0, None));
+    assert_eq!((queued.status, queued.attempt, queued.started_at), (JobStatus::Queued, 0, None));
     assert_eq!(trainings::get(db, queued.training_id).await.unwrap().as_ref(), Some(&queued));
 
     let claimed = claim(&store).await.unwrap();
     let lease = claimed.lease;
-    assert_eq!(claimed.training.status, TrainingStatus::Running);
+    assert_eq!(claimed.training.status, JobStatus::Running);
     assert_eq!(claimed.training.started_at, Some(start_time()));
     assert!(!trainings::heartbeat(db, &lease, start_time() + seconds(60)).await.unwrap());
 
@@ -145,7 +145,7 @@ async fn a_training_goes_through_its_life(store: Store) {
     assert_eq!(models::card(db, model.model_id).await.unwrap(), Some(model.card.clone()));
     assert_eq!((stored.version, stored.training_id, stored.status), (1, lease.job_id, ModelStatus::Ready));
     let ended = trainings::get(db, lease.job_id).await.unwrap().unwrap();
-    assert_eq!((ended.status, ended.model_id), (TrainingStatus::Succeeded, Some(model.model_id)));
+    assert_eq!((ended.status, ended.model_id), (JobStatus::Succeeded, Some(model.model_id)));
     assert_eq!((ended.progress, ended.stopped.as_deref()), (1.0, Some("time_limit")));
     assert_eq!(ended.finished_at, Some(start_time() + seconds(9)));
     assert!(claim(&store).await.is_none(), "nothing is left to do");
@@ -168,7 +168,7 @@ async fn the_queue_is_bounded_and_fair(store: Store) {
     assert_eq!(claim(&store).await.unwrap().lease.job_id, queued[0], "the oldest is first");
     assert_eq!(claim(&store).await.unwrap().lease.job_id, queued[2]);
 
-    let waiting = TrainingFilter { status: Some(TrainingStatus::Queued), ..TrainingFilter::default() };
+    let waiting = TrainingFilter { status: Some(JobStatus::Queued), ..TrainingFilter::default() };
     assert_eq!(trainings::list(db, &waiting, &Page::first(10)).await.unwrap().items.len(), 1);
     let all = trainings::list(db, &TrainingFilter::default(), &Page::first(3)).await.unwrap();
     assert_eq!(all.items.len(), 3);
@@ -253,7 +253,7 @@ async fn cancelling_depends_on_where_the_training_stands(store: Store) {
     trainings::finish_cancelled(db, &lease, now).await.unwrap();
     let again = trainings::request_cancel(db, lease.job_id, now).await.unwrap();
     let Some(Cancellation::AlreadyFinished(training)) = again else { panic!("{again:?}") };
-    assert_eq!(training.status, TrainingStatus::Cancelled);
+    assert_eq!(training.status, JobStatus::Cancelled);
 
     // Asked to stop while its worker is dead: there is nobody to wait for.
     trainings::enqueue(db, new_training("m"), 10, start_time()).await.unwrap();
@@ -269,7 +269,7 @@ async fn cancelling_depends_on_where_the_training_stands(store: Store) {
     assert!(claim_at(&store, later).await.is_none(), "nobody starts it again");
     assert_eq!(trainings::expire(db, later, 3).await.unwrap(), [dying.job_id]);
     let ended = trainings::get(db, dying.job_id).await.unwrap().unwrap();
-    assert_eq!(ended.status, TrainingStatus::Cancelled);
+    assert_eq!(ended.status, JobStatus::Cancelled);
 }
 
 async fn three_crashes_without_progress_fail_a_training(store: Store) {
@@ -295,7 +295,7 @@ async fn three_crashes_without_progress_fail_a_training(store: Store) {
     }
     assert_eq!(claims, 4, "one crash, then three without a new checkpoint");
     let failed = trainings::get(db, job.training_id).await.unwrap().unwrap();
-    assert_eq!(failed.status, TrainingStatus::Failed);
+    assert_eq!(failed.status, JobStatus::Failed);
     assert_eq!(failed.error.unwrap().slug, "job-crashed-worker");
     assert_eq!(failed.checkpoint, None, "its checkpoint is for the sweep");
     assert_eq!(claim_at(&store, now).await.unwrap().lease.job_id, innocent.training_id, "the queue goes on");
@@ -320,7 +320,7 @@ async fn a_released_training_is_taken_again_without_a_crash(store: Store) {
     trainings::request_cancel(db, first.job_id, start_time()).await.unwrap();
     trainings::release(db, &second.lease, start_time()).await.unwrap();
     let ended = trainings::get(db, first.job_id).await.unwrap().unwrap();
-    assert_eq!((ended.status, ended.checkpoint), (TrainingStatus::Cancelled, None));
+    assert_eq!((ended.status, ended.checkpoint), (JobStatus::Cancelled, None));
 }
 
 async fn many_workers_never_share_a_training(store: Store) {

@@ -10,9 +10,8 @@ use taqicfd::{
     jobs::{Changes, JobSettings, Jobs, Live, sweep},
     model::UnknownCategory,
     storage::{
-        AnswerFormat, BlobKey, BlobSettings, Blobs, Db, JobError, Lease, NewPrediction, Page,
-        PredictionFilter, PredictionLimits, PredictionRecord, PredictionRequest, PredictionStatus,
-        StorageError,
+        AnswerFormat, BlobKey, BlobSettings, Blobs, Db, JobError, JobStatus, Lease, NewPrediction, Page,
+        PredictionFilter, PredictionLimits, PredictionRecord, PredictionRequest, StorageError,
         predictions::{self, Done, PredictionProgress},
     },
 };
@@ -74,14 +73,14 @@ async fn a_file_goes_through_its_life(store: Store) {
     assert_eq!(predictions::get(db, record.prediction_id).await.unwrap().as_ref(), Some(&record));
 
     let (lease, running) = claim_at(db, start_time()).await.unwrap();
-    assert_eq!((running.status, running.attempt), (PredictionStatus::Running, 1));
+    assert_eq!((running.status, running.attempt), (JobStatus::Running, 1));
     assert_eq!(claim_at(db, start_time()).await, None, "it is held");
     assert!(!predictions::heartbeat(db, &lease, progress(4), start_time() + seconds(60)).await.unwrap());
     let seen = predictions::get(db, record.prediction_id).await.unwrap().unwrap();
     assert_eq!((seen.rows, seen.rows_done, seen.rows_outside), (Some(9), 4, 2));
     assert!(predictions::succeed(db, &lease, &running, progress(9), &done(), start_time()).await.unwrap());
     let ended = predictions::get(db, record.prediction_id).await.unwrap().unwrap();
-    assert_eq!((ended.status, ended.request.format), (PredictionStatus::Succeeded, Some(AnswerFormat::Csv)));
+    assert_eq!((ended.status, ended.request.format), (JobStatus::Succeeded, Some(AnswerFormat::Csv)));
     assert_eq!((ended.rows_done, ended.size_bytes, ended.sha256.clone()), (9, Some(70), Some(done().sha256)));
     assert_eq!(ended.blob(), Some(BlobKey::Answered { prediction_id: record.prediction_id, attempt: 1 }));
 
@@ -90,9 +89,9 @@ async fn a_file_goes_through_its_life(store: Store) {
     let error = JobError { slug: "empty-file".into(), detail: "nothing".into() };
     predictions::fail(db, &lease, &error, start_time()).await.unwrap();
     let failed = predictions::get(db, failed.prediction_id).await.unwrap().unwrap();
-    assert_eq!((failed.status, failed.error.clone()), (PredictionStatus::Failed, Some(error)));
+    assert_eq!((failed.status, failed.error.clone()), (JobStatus::Failed, Some(error)));
 
-    let filter = PredictionFilter { status: Some(PredictionStatus::Failed), model_id: Some(failed.model_id) };
+    let filter = PredictionFilter { status: Some(JobStatus::Failed), model_id: Some(failed.model_id) };
     assert_eq!(predictions::list(db, &filter, &Page::first(5)).await.unwrap().items, [failed]);
     let first = predictions::list(db, &PredictionFilter::default(), &Page::first(1)).await.unwrap();
     let next = Page::after(first.next_cursor.unwrap(), 1);
@@ -142,18 +141,18 @@ async fn cancelling_depends_on_where_the_file_stands(store: Store) {
     let db = &store.db;
     let cancel = |id| predictions::request_cancel(db, id, start_time());
     let waiting = queued(db).await.prediction_id;
-    assert_eq!(cancel(waiting).await.unwrap().unwrap().status, PredictionStatus::Cancelled);
+    assert_eq!(cancel(waiting).await.unwrap().unwrap().status, JobStatus::Cancelled);
     assert_eq!(cancel(waiting).await.unwrap(), None, "it has ended");
     assert_eq!(cancel(PredictionId::new()).await.unwrap(), None);
 
     let running = queued(db).await.prediction_id;
     let (lease, record) = claim_at(db, start_time()).await.unwrap();
-    assert_eq!(cancel(running).await.unwrap().unwrap().status, PredictionStatus::Running);
+    assert_eq!(cancel(running).await.unwrap().unwrap().status, JobStatus::Running);
     assert!(predictions::heartbeat(db, &lease, progress(1), start_time()).await.unwrap(), "it is to stop");
     let counts = predictions::succeed(db, &lease, &record, progress(9), &done(), start_time()).await.unwrap();
     let ended = predictions::get(db, running).await.unwrap().unwrap();
     assert!(!counts, "a file that was to stop never succeeds afterwards");
-    assert_eq!((ended.status, ended.size_bytes), (PredictionStatus::Cancelled, None));
+    assert_eq!((ended.status, ended.size_bytes), (JobStatus::Cancelled, None));
 }
 
 async fn three_crashes_fail_a_file_and_a_release_is_none(store: Store) {
@@ -173,7 +172,7 @@ async fn three_crashes_fail_a_file_and_a_release_is_none(store: Store) {
     assert_eq!(predictions::expire(db, now, 3).await.unwrap(), [id]);
     let failed = predictions::get(db, id).await.unwrap().unwrap();
     assert_eq!(failed.error.unwrap().slug, "job-crashed-worker");
-    assert_eq!((failed.status, failed.attempt), (PredictionStatus::Failed, 7));
+    assert_eq!((failed.status, failed.attempt), (JobStatus::Failed, 7));
 }
 
 async fn many_workers_never_share_a_file(store: Store) {

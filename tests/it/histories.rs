@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use taqicfd::{
     id::TrainingId,
     storage::{
-        BlobKey, Committed, JobError, Lease, Result, StorageError, TrainingStatus, datasets, models,
-        trainings,
+        BlobKey, Committed, JobError, JobStatus, Lease, Result, StorageError, datasets, models, trainings,
     },
 };
 use uuid::Uuid;
@@ -49,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Known {
     holder: Option<Lease>,
-    ended: Option<TrainingStatus>,
+    ended: Option<JobStatus>,
     cancel_requested: bool,
 }
 
@@ -63,7 +62,7 @@ async fn play(store: &Store, steps: &[Step]) {
     for step in steps {
         let lease = |n: usize| (!leases.is_empty()).then(|| leases[n % leases.len()]);
         // (who wrote, what came of it, how the training ended by it)
-        let mut write: Option<(Lease, Result<()>, Option<TrainingStatus>)> = None;
+        let mut write: Option<(Lease, Result<()>, Option<JobStatus>)> = None;
         match step {
             Step::Enqueue => {
                 let training = trainings::enqueue(db, new_training("m"), 100, now).await.unwrap();
@@ -101,7 +100,7 @@ async fn play(store: &Store, steps: &[Step]) {
                 if let Some(lease) = lease(*n) {
                     let released = trainings::release(db, &lease, now).await;
                     let training = known.get_mut(&lease.job_id).unwrap();
-                    let ended = training.cancel_requested.then_some(TrainingStatus::Cancelled);
+                    let ended = training.cancel_requested.then_some(JobStatus::Cancelled);
                     if released.is_ok() && ended.is_none() {
                         assert_eq!(training.holder.take(), Some(lease));
                     } else {
@@ -113,7 +112,7 @@ async fn play(store: &Store, steps: &[Step]) {
                 if let Some(lease) = lease(*n) {
                     let error = JobError { slug: "internal".into(), detail: "a fault".into() };
                     let failed = trainings::finish_failed(db, &lease, &error, &[], now).await;
-                    write = Some((lease, failed, Some(TrainingStatus::Failed)));
+                    write = Some((lease, failed, Some(JobStatus::Failed)));
                 }
             }
             Step::Commit(n) => {
@@ -127,7 +126,7 @@ async fn play(store: &Store, steps: &[Step]) {
                         }
                         Ok(Committed::Stored(_)) => {
                             assert!(!known[&lease.job_id].cancel_requested, "succeeded after a cancel");
-                            write = Some((lease, Ok(()), Some(TrainingStatus::Succeeded)));
+                            write = Some((lease, Ok(()), Some(JobStatus::Succeeded)));
                         }
                         Err(error) => write = Some((lease, Err(error), None)),
                     }
@@ -165,8 +164,7 @@ async fn play(store: &Store, steps: &[Step]) {
             }
         }
     }
-    let n_succeeded =
-        known.values().filter(|training| training.ended == Some(TrainingStatus::Succeeded)).count();
+    let n_succeeded = known.values().filter(|training| training.ended == Some(JobStatus::Succeeded)).count();
     assert_eq!(models::statuses(db).await.unwrap().len(), n_succeeded, "one model for each success");
     assert_eq!(datasets::ids(db).await.unwrap(), []);
 }

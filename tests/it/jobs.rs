@@ -15,8 +15,8 @@ use taqicfd::{
     id::{DatasetId, ModelId, TrainingId},
     jobs::{Changes, Failure, JobSettings, Jobs, Live, Outcome, Trainer, sweep, worker},
     storage::{
-        Area, BlobKey, BlobSettings, Blobs, Cancellation, Committed, ModelStatus, TrainingRecord,
-        TrainingStatus, datasets, models, trainings,
+        Area, BlobKey, BlobSettings, Blobs, Cancellation, Committed, JobStatus, ModelStatus, TrainingRecord,
+        datasets, models, trainings,
     },
     training::{EpochScore, Event},
 };
@@ -186,7 +186,7 @@ async fn a_training_becomes_a_model(store: Store) {
     );
     let training_id = queue(&jobs).await;
     let ended = process.ended(training_id).await;
-    assert_eq!((ended.status, ended.attempt), (TrainingStatus::Succeeded, 1), "{:?}", ended.error);
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Succeeded, 1), "{:?}", ended.error);
     assert_eq!(ended.stopped.as_deref(), Some("early_stopping"));
     let model = models::get(&jobs.db, ended.model_id.unwrap()).await.unwrap().unwrap();
     assert_eq!((model.model_name.as_str(), model.size_bytes), ("polar", 7));
@@ -205,7 +205,7 @@ async fn a_cancel_stops_a_running_training_within_two_seconds(store: Store) {
     let process = Process::start(&jobs, endless());
     for nudge in [true, false] {
         let training_id = queue(&jobs).await;
-        process.until(training_id, |training| training.status == TrainingStatus::Running).await;
+        process.until(training_id, |training| training.status == JobStatus::Running).await;
         let asked = Instant::now();
         let answer = trainings::request_cancel(&jobs.db, training_id, jobs.clock.now()).await.unwrap();
         assert!(matches!(answer, Some(Cancellation::Requested(_))), "{answer:?}");
@@ -213,7 +213,7 @@ async fn a_cancel_stops_a_running_training_within_two_seconds(store: Store) {
             jobs.live.nudge(training_id); // the request came to this process
         }
         let ended = process.ended(training_id).await;
-        assert_eq!((ended.status, ended.model_id), (TrainingStatus::Cancelled, None));
+        assert_eq!((ended.status, ended.model_id), (JobStatus::Cancelled, None));
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     }
     no_checkpoint_stays(&jobs).await;
@@ -228,8 +228,8 @@ async fn a_panic_fails_its_training_and_no_other(store: Store) {
     });
     let process = Process::start(&jobs, trainer);
     let failed = process.ended(queue(&jobs).await).await;
-    assert_eq!((failed.status, failed.error.unwrap().slug.as_str()), (TrainingStatus::Failed, "internal"));
-    assert_eq!(process.ended(queue(&jobs).await).await.status, TrainingStatus::Succeeded);
+    assert_eq!((failed.status, failed.error.unwrap().slug.as_str()), (JobStatus::Failed, "internal"));
+    assert_eq!(process.ended(queue(&jobs).await).await.status, JobStatus::Succeeded);
 }
 
 async fn a_failure_is_told(store: Store) {
@@ -256,7 +256,7 @@ async fn a_shutdown_keeps_the_last_checkpoint_and_the_next_worker_resumes(store:
     first.trains(training_id).await;
     first.shut_down().await;
     let released = trainings::get(&jobs.db, training_id).await.unwrap().unwrap();
-    assert_eq!((released.status, released.crashes), (TrainingStatus::Queued, 0));
+    assert_eq!((released.status, released.crashes), (JobStatus::Queued, 0));
     assert!(released.checkpoint.is_some());
 
     let second = Process::start(
@@ -267,7 +267,7 @@ async fn a_shutdown_keeps_the_last_checkpoint_and_the_next_worker_resumes(store:
         }),
     );
     let ended = second.ended(training_id).await;
-    assert_eq!((ended.status, ended.attempt), (TrainingStatus::Succeeded, 2), "{:?}", ended.error);
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Succeeded, 2), "{:?}", ended.error);
     no_checkpoint_stays(&jobs).await;
 }
 
@@ -284,7 +284,7 @@ async fn a_lost_lease_stops_the_training_and_leaves_nothing(store: Store) {
     });
     let mut process = Process::start(&jobs, trainer);
     let training_id = queue(&jobs).await;
-    process.until(training_id, |training| training.status == TrainingStatus::Running).await;
+    process.until(training_id, |training| training.status == JobStatus::Running).await;
     // Another worker takes it: for that one, the lease has long run out.
     let later = jobs.clock.now() + seconds(3600);
     let thief =
@@ -297,11 +297,7 @@ async fn a_lost_lease_stops_the_training_and_leaves_nothing(store: Store) {
     }
     process.shut_down().await;
     let row = trainings::get(&jobs.db, training_id).await.unwrap().unwrap();
-    assert_eq!(
-        (row.status, row.attempt),
-        (TrainingStatus::Running, 2),
-        "the other worker's row is untouched"
-    );
+    assert_eq!((row.status, row.attempt), (JobStatus::Running, 2), "the other worker's row is untouched");
     assert_eq!(jobs.blobs.list(Area::Models).await.unwrap(), [], "no model file stays");
     assert_eq!(models::statuses(&jobs.db).await.unwrap(), []);
 }
@@ -314,7 +310,7 @@ async fn a_deleted_dataset_fails_the_training(store: Store) {
     let process = Process::start(&jobs, instant());
     assert_eq!(process.ended(training_id).await.error.unwrap().slug, "dataset-deleted");
     let training_id = queue(&jobs).await;
-    assert_eq!(process.ended(training_id).await.status, TrainingStatus::Succeeded, "the queue goes on");
+    assert_eq!(process.ended(training_id).await.status, JobStatus::Succeeded, "the queue goes on");
 }
 
 async fn workers_run_as_many_at_once_as_they_may(store: Store) {
@@ -333,7 +329,7 @@ async fn workers_run_as_many_at_once_as_they_may(store: Store) {
         queued.push(queue(&jobs).await);
     }
     for training_id in queued {
-        assert_eq!(process.ended(training_id).await.status, TrainingStatus::Succeeded);
+        assert_eq!(process.ended(training_id).await.status, JobStatus::Succeeded);
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
@@ -366,7 +362,7 @@ async fn a_checkpoint_that_cannot_be_stored_is_a_warning(store: Store) {
     });
     let process = Process::start(&jobs, trainer);
     let ended = process.ended(queue(&jobs).await).await;
-    assert_eq!(ended.status, TrainingStatus::Succeeded, "{:?}", ended.error);
+    assert_eq!(ended.status, JobStatus::Succeeded, "{:?}", ended.error);
     assert!(
         ended.warnings.iter().any(|warning| warning.code == "checkpoint-not-stored"),
         "{:?}",
@@ -379,13 +375,13 @@ async fn a_model_waits_for_a_store_that_is_away(store: Store) {
     break_store(&store, "models");
     let process = Process::start(&jobs, instant());
     let training_id = queue(&jobs).await;
-    process.until(training_id, |training| training.status == TrainingStatus::Running).await;
+    process.until(training_id, |training| training.status == JobStatus::Running).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let waiting = trainings::get(&jobs.db, training_id).await.unwrap().unwrap();
-    assert_eq!(waiting.status, TrainingStatus::Running, "the model is not thrown away");
+    assert_eq!(waiting.status, JobStatus::Running, "the model is not thrown away");
     mend_store(&store, "models");
     let ended = process.ended(training_id).await;
-    assert_eq!((ended.status, ended.attempt), (TrainingStatus::Succeeded, 1), "{:?}", ended.error);
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Succeeded, 1), "{:?}", ended.error);
 }
 
 async fn a_model_that_cannot_be_stored_fails_its_training(store: Store) {
@@ -434,7 +430,7 @@ async fn connections_cut_at_any_moment_lose_no_training() {
     for training_id in queued {
         retry(training_id).await;
         let ended = process.ended(training_id).await;
-        assert_eq!(ended.status, TrainingStatus::Succeeded, "{:?}", ended.error);
+        assert_eq!(ended.status, JobStatus::Succeeded, "{:?}", ended.error);
         let epochs = trainings::epochs_after(&jobs.db, training_id, 0, 100).await.unwrap();
         assert_eq!(epochs.len(), 20, "no epoch is lost");
     }

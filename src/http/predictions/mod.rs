@@ -16,8 +16,7 @@ use crate::{
     app::App,
     id::{ModelId, PredictionId},
     storage::{
-        AnswerFormat, BlobKey, Db, JobError, PredictionFilter, PredictionRecord, PredictionStatus,
-        predictions,
+        AnswerFormat, BlobKey, Db, JobError, JobStatus, PredictionFilter, PredictionRecord, predictions,
     },
 };
 use axum::{
@@ -54,7 +53,7 @@ pub struct Prediction {
     prediction_id: PredictionId,
     /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     #[schema(value_type = String, example = "running", pattern = "^(queued|running|succeeded|failed|cancelled)$")]
-    status: PredictionStatus,
+    status: JobStatus,
     /// 0 to 1.
     #[schema(example = 0.41)]
     progress: f64,
@@ -99,7 +98,7 @@ pub struct Prediction {
 impl Prediction {
     /// The answer about one file.
     pub fn of(app: &App, record: PredictionRecord) -> Self {
-        let is_answered = record.status == PredictionStatus::Succeeded;
+        let is_answered = record.status == JobStatus::Succeeded;
         let progress = match record.rows {
             _ if is_answered => 1.0,
             Some(rows) if rows > 0 => record.rows_done as f64 / rows as f64,
@@ -143,7 +142,7 @@ impl Prediction {
 pub struct PredictionQuery {
     /// In this status.
     #[param(value_type = Option<String>, pattern = "^(queued|running|succeeded|failed|cancelled)$")]
-    status: Option<PredictionStatus>,
+    status: Option<JobStatus>,
     /// Answered by this model.
     #[param(value_type = Option<uuid::Uuid>)]
     model_id: Option<ModelId>,

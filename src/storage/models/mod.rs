@@ -14,12 +14,12 @@ pub use list::{ModelFilter, ModelSort, SortKey, list};
 use crate::id::{DatasetId, ModelId, TrainingId};
 use crate::storage::{
     Db, Result, StorageError,
-    column::{Count, Document, from_row},
+    column::{Count, Document, from_row, texts},
     with_pool,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 /// Whether a model can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,33 +33,11 @@ pub enum ModelStatus {
     Missing,
 }
 
-impl ModelStatus {
-    /// The text in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Corrupt => "corrupt",
-            Self::Missing => "missing",
-        }
-    }
-}
-
-impl fmt::Display for ModelStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ModelStatus {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Ready, Self::Corrupt, Self::Missing]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is not a status: ready, corrupt or missing"))
-    }
-}
+texts!(
+    ModelStatus,
+    { Ready: "ready", Corrupt: "corrupt", Missing: "missing" },
+    |text| format!("{text:?} is not a status: ready, corrupt or missing")
+);
 
 /// One model, without its card (see [`card`]).
 #[derive(Debug, Clone, PartialEq)]

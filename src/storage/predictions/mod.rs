@@ -21,17 +21,13 @@ use crate::{
     id::{ModelId, PredictionId},
     model::UnknownCategory,
     storage::{
-        BlobKey, Db, JobError, Page, Result, Slice, StorageError, TrainingStatus,
-        column::{Count, Document, from_row},
+        BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
+        column::{Count, Document, from_row, texts},
         with_pool,
     },
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-/// A file goes through the same states as a training.
-pub type PredictionStatus = TrainingStatus;
 
 /// As what the answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,32 +39,7 @@ pub enum AnswerFormat {
     Xlsx,
 }
 
-impl AnswerFormat {
-    /// The ending of the file's name, and the text in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Xlsx => "xlsx",
-        }
-    }
-}
-
-impl fmt::Display for AnswerFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for AnswerFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Csv, Self::Xlsx]
-            .into_iter()
-            .find(|format| format.as_str() == text)
-            .ok_or_else(|| "must be csv or xlsx".to_owned())
-    }
-}
+texts!(AnswerFormat, { Csv: "csv", Xlsx: "xlsx" }, |_| "must be csv or xlsx".to_owned());
 
 /// How the answers are wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +68,7 @@ pub struct PredictionRecord {
     /// How the answers are wanted. Once there are some, `format` says what they are.
     pub request: PredictionRequest,
     /// Where it stands.
-    pub status: PredictionStatus,
+    pub status: JobStatus,
     /// Its rows; absent until it has been read.
     pub rows: Option<u64>,
     /// Rows that have been answered.
@@ -149,9 +120,9 @@ impl PredictionRecord {
     pub fn blob(&self) -> Option<BlobKey> {
         let Self { prediction_id, attempt, .. } = *self;
         match self.status {
-            TrainingStatus::Queued | TrainingStatus::Running => Some(BlobKey::Asked(prediction_id)),
-            TrainingStatus::Succeeded => Some(BlobKey::Answered { prediction_id, attempt }),
-            TrainingStatus::Failed | TrainingStatus::Cancelled => None,
+            JobStatus::Queued | JobStatus::Running => Some(BlobKey::Asked(prediction_id)),
+            JobStatus::Succeeded => Some(BlobKey::Answered { prediction_id, attempt }),
+            JobStatus::Failed | JobStatus::Cancelled => None,
         }
     }
 }
@@ -228,7 +199,7 @@ pub async fn get(db: &Db, prediction_id: PredictionId) -> Result<Option<Predicti
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PredictionFilter {
     /// In this status.
-    pub status: Option<PredictionStatus>,
+    pub status: Option<JobStatus>,
     /// Answered by this model.
     pub model_id: Option<ModelId>,
 }

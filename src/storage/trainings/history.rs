@@ -4,13 +4,12 @@ use crate::dataset::Warning;
 use crate::id::TrainingId;
 use crate::storage::{
     Db, Lease, Result, StorageError,
-    column::{Document, from_row},
+    column::{Document, from_row, texts},
     lease::leased,
     with_pool,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
 
 /// How far a training is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,28 +80,11 @@ pub enum LogLevel {
     Error,
 }
 
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "info" => Ok(Self::Info),
-            "warning" => Ok(Self::Warning),
-            "error" => Ok(Self::Error),
-            _ => Err(format!("{text:?} is not a log level: info, warning or error")),
-        }
-    }
-}
+texts!(
+    LogLevel,
+    { Info: "info", Warning: "warning", Error: "error" },
+    |text| format!("{text:?} is not a log level: info, warning or error")
+);
 
 /// One log line, to be recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,7 +186,7 @@ pub async fn record(
                     .bind(lease.job_id)
                     .bind(sequence)
                     .bind(log.at)
-                    .bind(log.level.to_string())
+                    .bind(log.level)
                     .bind(without_nul(&log.message))
                     .execute(&mut *tx)
                     .await?;

@@ -1,11 +1,11 @@
 //! What workers do to the trainings they hold.
 
-use super::{JobError, TrainingRecord};
+use super::TrainingRecord;
 use crate::{
     dataset::Warning,
     id::TrainingId,
     storage::{
-        BlobKey, Db, Lease, Result,
+        BlobKey, Db, JobError, Lease, Result,
         column::Document,
         lease::{self, claim_sql, expire_sql, given_back, leased, leased_update, write_leased},
         with_pool,

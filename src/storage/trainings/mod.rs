@@ -28,75 +28,12 @@ pub use lease::{
 use crate::dataset::Warning;
 use crate::id::{DatasetId, ModelId, TrainingId};
 use crate::storage::{
-    BlobKey, Db, Page, Result, Slice, StorageError,
+    BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
     column::{Document, from_row},
     with_pool,
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
-
-/// Where a training stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrainingStatus {
-    /// Waits for a worker.
-    Queued,
-    /// A worker holds it.
-    Running,
-    /// Ended with a model.
-    Succeeded,
-    /// Ended with an error.
-    Failed,
-    /// Ended because it was asked to.
-    Cancelled,
-}
-
-impl TrainingStatus {
-    /// The text in the database and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether it will not change any more.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-}
-
-impl fmt::Display for TrainingStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for TrainingStatus {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| {
-                format!("{text:?} is not a status: queued, running, succeeded, failed or cancelled")
-            })
-    }
-}
-
-/// Why a training failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobError {
-    /// A stable slug such as `training-diverged`.
-    pub slug: String,
-    /// What happened, and what to do about it.
-    pub detail: String,
-}
+use std::collections::BTreeMap;
 
 /// One training.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +49,7 @@ pub struct TrainingRecord {
     /// The settings as resolved.
     pub request: serde_json::Value,
     /// Where it stands.
-    pub status: TrainingStatus,
+    pub status: JobStatus,
     /// 0 to 1.
     pub progress: f64,
     /// What it is doing.
@@ -220,7 +157,7 @@ pub async fn get(db: &Db, training_id: TrainingId) -> Result<Option<TrainingReco
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrainingFilter {
     /// In this status.
-    pub status: Option<TrainingStatus>,
+    pub status: Option<JobStatus>,
     /// On this dataset.
     pub dataset_id: Option<DatasetId>,
     /// For a model of this name.
@@ -294,7 +231,7 @@ pub async fn request_cancel(
         .fetch_optional(pool)
         .await)?;
     Ok(match changed {
-        Some(training) if training.status == TrainingStatus::Cancelled => Some(Cancellation::Done(training)),
+        Some(training) if training.status == JobStatus::Cancelled => Some(Cancellation::Done(training)),
         Some(training) => Some(Cancellation::Requested(training)),
         None => get(db, training_id).await?.map(Cancellation::AlreadyFinished),
     })
