@@ -217,11 +217,6 @@ impl App {
             ended.await;
         }
     }
-
-    /// Requests being worked on.
-    pub fn active_requests(&self) -> usize {
-        self.0.active_requests.load(Ordering::Relaxed)
-    }
 }
 
 /// A request that is being worked on.

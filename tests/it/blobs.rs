@@ -103,7 +103,6 @@ async fn bytes_come_back_as_they_were(Place { blobs, folder }: Place) {
     let bytes = Bytes::from_static(b"Re;alpha;Cd\n100000;4,5;0,0121\n");
     assert_eq!(blobs.put_bytes(&key, bytes.clone()).await.unwrap(), bytes.len() as u64);
     assert_eq!(blobs.get_bytes(&key).await.unwrap(), Some(bytes.clone()));
-    assert_eq!(blobs.get_range(&key, 3..8).await.unwrap(), Some(bytes.slice(3..8)));
     let info = blobs.head(&key).await.unwrap().unwrap();
     assert_eq!((info.key, info.size_bytes), (key, bytes.len() as u64));
 
@@ -141,7 +140,6 @@ async fn a_file_of_many_parts_comes_back_as_it_was(Place { blobs, folder }: Plac
 async fn what_is_not_there_is_none(Place { blobs, folder }: Place) {
     let key = BlobKey::Model(ModelId::new());
     assert_eq!(blobs.get_bytes(&key).await.unwrap(), None);
-    assert_eq!(blobs.get_range(&key, 0..1).await.unwrap(), None);
     assert_eq!(blobs.head(&key).await.unwrap(), None);
     assert!(blobs.stream(&key, None).await.unwrap().is_none());
     assert_eq!(blobs.get_file(&key, &folder.path().join("copy")).await.unwrap(), None);

@@ -191,7 +191,7 @@ pub struct Answered {
 }
 
 /// Refuses more rows than one request may have.
-pub fn check_rows(app: &App, n_rows: usize) -> Result<(), Problem> {
+fn check_rows(app: &App, n_rows: usize) -> Result<(), Problem> {
     let limit = app.settings().prediction.max_batch_rows;
     if n_rows <= limit {
         return Ok(());

@@ -149,13 +149,7 @@ impl Blobs {
         }
     }
 
-    /// The bytes of `range`, which must lie within the blob.
-    pub async fn get_range(&self, key: &BlobKey, range: Range<u64>) -> Result<Option<Bytes>> {
-        let (place, location) = self.locate(key);
-        Ok(absent(place.store.get_range(&location, range).await)?)
-    }
-
-    /// The blob, or the bytes of `range`, as they arrive. A blob that is removed meanwhile is
+    /// The blob, or the bytes of `range`, which must lie within it, as they arrive. A blob that is removed meanwhile is
     /// still read to its end (locally; S3 ends the stream with an error).
     pub async fn stream(
         &self,

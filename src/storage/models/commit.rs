@@ -29,15 +29,14 @@ pub(super) const NEXT_VERSION: &str = "
 
 pub(super) const INSERT_TAG: &str = "INSERT INTO model_tags (model_id, tag, value) VALUES ($1, $2, $3)";
 
-pub(super) const INSERT: &str = concat!(
+const INSERT: &str = concat!(
     "INSERT INTO models (model_id, model_name, name_key, version, task, targets, dataset_id, training_id,
                          metrics, card, size_bytes, sha256, train_s, tags, description, status, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'ready', $16)
      RETURNING ",
     columns_without_aliases!()
 );
-pub(super) const INSERT_METRIC: &str =
-    "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
+const INSERT_METRIC: &str = "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
 
 /// Inserts `model` as the next version of its name, with what lists sort and filter by; the record that came of
 /// it. A macro, because the transactions of the two databases have different types.
@@ -81,11 +80,9 @@ macro_rules! stored {
 /// # Errors
 /// [`StorageError::NameInUse`] if a model has the name in another spelling.
 pub async fn import(db: &Db, model: &NewModel, now: DateTime<Utc>) -> Result<ModelRecord> {
-    const OTHER_SPELLING: &str =
-        "SELECT model_name FROM models WHERE name_key = $1 AND model_name <> $2 ORDER BY version LIMIT 1";
     with_pool!(db, |pool| {
         let mut tx = pool.begin_with(db.begin_write()).await?;
-        let other: Option<String> = sqlx::query_scalar(OTHER_SPELLING)
+        let other: Option<String> = sqlx::query_scalar(super::OTHER_SPELLING)
             .bind(name::key(&model.model_name))
             .bind(&model.model_name)
             .fetch_optional(&mut *tx)

@@ -165,9 +165,10 @@ pub struct NewModel {
     pub description: String,
 }
 
+const GET: &str = concat!("SELECT ", columns!(), " FROM models WHERE model_id = $1");
+
 /// The model with this id.
 pub async fn get(db: &Db, model_id: ModelId) -> Result<Option<ModelRecord>> {
-    const GET: &str = concat!("SELECT ", columns!(), " FROM models WHERE model_id = $1");
     Ok(with_pool!(db, |pool| sqlx::query_as(GET).bind(model_id).fetch_optional(pool).await)?)
 }
 
@@ -220,11 +221,12 @@ pub async fn find_same(db: &Db, model_name: &str, sha256: &str) -> Result<Option
         .await)?)
 }
 
+const OTHER_SPELLING: &str =
+    "SELECT model_name FROM models WHERE name_key = $1 AND model_name <> $2 ORDER BY version LIMIT 1";
+
 /// How another model spells this name, if it is the same name but for case or Unicode form.
 /// A training for such a name is refused: `Polar` beside `polar` is a mistake.
 pub async fn other_spelling(db: &Db, model_name: &str) -> Result<Option<String>> {
-    const OTHER_SPELLING: &str =
-        "SELECT model_name FROM models WHERE name_key = $1 AND model_name <> $2 ORDER BY version LIMIT 1";
     Ok(with_pool!(db, |pool| sqlx::query_scalar(OTHER_SPELLING)
         .bind(name::key(model_name))
         .bind(model_name)
@@ -248,7 +250,6 @@ pub struct ModelPatch {
 /// # Errors
 /// [`StorageError::NameInUse`] if another model has the new name.
 pub async fn patch(db: &Db, model_id: ModelId, patch: &ModelPatch) -> Result<Option<ModelRecord>> {
-    const GET: &str = concat!("SELECT ", columns!(), " FROM models WHERE model_id = $1");
     const NAME_HOLDER: &str = "SELECT model_name FROM models WHERE name_key = $1 AND model_id <> $2 LIMIT 1";
     const PATCH: &str = "
         UPDATE models SET model_name = $2, name_key = $3, version = $4, tags = $5, description = $6
