@@ -4,11 +4,13 @@
 //! tensor   request: typed tensors, flat, nested or as bytes  -> rows of cells
 //! binary   elements as bytes behind the JSON, both ways
 //! output   predictions -> one tensor per target, and one per thing that is said about each row
-//! describe what a model takes and gives; an OpenAPI document per model
+//! describe what a model takes and gives, and whether it is ready
+//! document the OpenAPI document of a model
 //! ```
 
 mod binary;
 pub mod describe;
+mod document;
 mod output;
 pub mod repository;
 mod tensor;
