@@ -42,8 +42,8 @@ pub enum StorageError {
     /// No space is left for the database or the blobs.
     #[error("no space is left in the {0}")]
     InsufficientStorage(Part),
-    /// The training is no longer this worker's: another one took it over, or it has ended.
-    #[error("the lease on the training is lost")]
+    /// The job is no longer this worker's: another one took it over, or it has ended.
+    #[error("the lease on the job is lost")]
     LeaseLost,
     /// As many trainings wait as the settings allow.
     #[error("{limit} trainings are already waiting")]

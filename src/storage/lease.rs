@@ -65,6 +65,16 @@ macro_rules! given_back {
 }
 pub(super) use given_back;
 
+/// What a job becomes that is asked to stop, `$2` now: one that waits, or whose worker is dead, ends at once.
+macro_rules! asked_to_stop {
+    () => {
+        "cancel_requested = TRUE,
+         status = CASE WHEN status = 'queued' OR lease_until < $2 THEN 'cancelled' ELSE status END,
+         finished_at = CASE WHEN status = 'queued' OR lease_until < $2 THEN $2 ELSE NULL END"
+    };
+}
+pub(super) use asked_to_stop;
+
 /// The statement of [`claim`] for a table, on SQLite and on PostgreSQL. `$reset` is what begins anew with each claim.
 macro_rules! claim_sql {
     ($table:literal, $id:literal, $reset:literal) => {

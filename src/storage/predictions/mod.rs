@@ -1,4 +1,4 @@
-//! Files that are answered in the background: durable jobs, which go through the states of a training.
+//! Files that are answered in the background: durable jobs, as trainings are.
 //!
 //! ```text
 //!            enqueue            claim                  succeed
@@ -23,6 +23,7 @@ use crate::{
     storage::{
         BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
         column::{Count, Document, from_row, texts},
+        lease::asked_to_stop,
         with_pool,
     },
 };
@@ -230,13 +231,11 @@ pub async fn request_cancel(
     prediction_id: PredictionId,
     now: DateTime<Utc>,
 ) -> Result<Option<PredictionRecord>> {
-    const REQUEST_CANCEL: &str = "
-        UPDATE predictions
-        SET cancel_requested = TRUE,
-            status = CASE WHEN status = 'queued' OR lease_until < $2 THEN 'cancelled' ELSE status END,
-            finished_at = CASE WHEN status = 'queued' OR lease_until < $2 THEN $2 ELSE NULL END
-        WHERE prediction_id = $1 AND status IN ('queued', 'running')
-        RETURNING *";
+    const REQUEST_CANCEL: &str = concat!(
+        "UPDATE predictions SET ",
+        asked_to_stop!(),
+        " WHERE prediction_id = $1 AND status IN ('queued', 'running') RETURNING *"
+    );
     Ok(with_pool!(db, |pool| sqlx::query_as(REQUEST_CANCEL)
         .bind(prediction_id)
         .bind(now)

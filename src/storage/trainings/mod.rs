@@ -30,6 +30,7 @@ use crate::id::{DatasetId, ModelId, TrainingId};
 use crate::storage::{
     BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
     column::{Document, from_row},
+    lease::asked_to_stop,
     with_pool,
 };
 use chrono::{DateTime, Utc};
@@ -217,14 +218,12 @@ pub async fn request_cancel(
     training_id: TrainingId,
     now: DateTime<Utc>,
 ) -> Result<Option<Cancellation>> {
-    const REQUEST_CANCEL: &str = "
-        UPDATE trainings
-        SET cancel_requested = TRUE,
-            status = CASE WHEN status = 'queued' OR lease_until < $2 THEN 'cancelled' ELSE status END,
-            finished_at = CASE WHEN status = 'queued' OR lease_until < $2 THEN $2 ELSE NULL END,
-            checkpoint = CASE WHEN status = 'queued' OR lease_until < $2 THEN NULL ELSE checkpoint END
-        WHERE training_id = $1 AND status IN ('queued', 'running')
-        RETURNING *";
+    const REQUEST_CANCEL: &str = concat!(
+        "UPDATE trainings SET ",
+        asked_to_stop!(),
+        ", checkpoint = CASE WHEN status = 'queued' OR lease_until < $2 THEN NULL ELSE checkpoint END
+         WHERE training_id = $1 AND status IN ('queued', 'running') RETURNING *"
+    );
     let changed: Option<TrainingRecord> = with_pool!(db, |pool| sqlx::query_as(REQUEST_CANCEL)
         .bind(training_id)
         .bind(now)
