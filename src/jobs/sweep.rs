@@ -126,28 +126,20 @@ async fn remove_orphans(jobs: &Jobs, area: Area, old: DateTime<Utc>) -> Result<u
     if candidates.is_empty() {
         return Ok(0);
     }
-    match area {
+    let needed: Vec<BlobKey> = match area {
         Area::Uploads => {
-            for dataset_id in datasets::ids(&jobs.db).await? {
-                candidates.remove(&BlobKey::Original(dataset_id));
-                candidates.remove(&BlobKey::Table(dataset_id));
-            }
+            let blobs_of = |dataset_id| [BlobKey::Original(dataset_id), BlobKey::Table(dataset_id)];
+            datasets::ids(&jobs.db).await?.into_iter().flat_map(blobs_of).collect()
         }
-        Area::Checkpoints => {
-            for key in trainings::checkpoints(&jobs.db).await? {
-                candidates.remove(&key);
-            }
-        }
-        Area::Predictions => {
-            for key in predictions::blobs(&jobs.db).await? {
-                candidates.remove(&key);
-            }
-        }
+        Area::Checkpoints => trainings::checkpoints(&jobs.db).await?,
+        Area::Predictions => predictions::blobs(&jobs.db).await?,
         Area::Models => {
-            for (model_id, _) in models::statuses(&jobs.db).await? {
-                candidates.remove(&BlobKey::Model(model_id));
-            }
+            let models = models::statuses(&jobs.db).await?;
+            models.into_iter().map(|(model_id, _)| BlobKey::Model(model_id)).collect()
         }
+    };
+    for key in needed {
+        candidates.remove(&key);
     }
     let mut n_removed = 0;
     for (key, blob) in candidates {
