@@ -243,6 +243,8 @@ mod tests {
         assert_eq!(described::<ReadReport>(), fields(&real["read"]));
         assert_eq!(described::<ColumnProfile>(), fields(&real["columns"][0]));
         assert_eq!(described::<Histogram>(), fields(&real["columns"][0]["histogram"]));
+        assert_eq!(described::<Outliers>(), fields(&real["columns"][0]["outliers"]));
+        assert_eq!(described::<NumberFormat>(), fields(&real["columns"][0]["number_format"]));
         let request = crate::training::TrainRequest {
             early_stopping: Some(crate::training::spec::EarlyStoppingRequest::default()),
             validation: Some(crate::training::spec::ValidationRequest::default()),
