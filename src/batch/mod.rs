@@ -6,7 +6,8 @@
 //!                       rows -> cells -> Model::predict -> further columns -> text
 //! ```
 //!
-//! However long the file is, only so many rows of it are in memory at once. [`worker`] answers files in the background.
+//! However long the file is, only so many rows of it are in memory at once. [`worker`] answers files in the background,
+//! each by `stored`.
 
 pub mod answers;
 mod failure;

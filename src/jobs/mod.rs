@@ -10,11 +10,13 @@
 //!                      '----------------------------------------------------------'
 //! ```
 //!
-//! - [`worker`] claims trainings, as many at once as the settings say.
+//! - [`worker`] claims trainings, as many at once as the settings say; other kinds of jobs are waited
+//!   for in its loop too.
 //! - `run` sees one training through: its lease, its thread, its end.
 //! - `mailbox` is where the training thread puts what it tells, without ever waiting.
 //! - `record` writes the mailbox into the database and the blobs, at a bearable rate.
-//! - `save` stores the finished model, and keeps trying while a store is away.
+//! - `save` stores the finished model.
+//! - [`retry()`] keeps trying while a store is away.
 //! - [`train`] is the training that workers run; tests put another one in its place.
 //! - [`sweep`] removes what crashes have left behind.
 //! - [`live`] wakes whoever follows a training in this process.
@@ -24,6 +26,7 @@ mod changes;
 pub mod live;
 mod mailbox;
 mod record;
+mod retry;
 mod run;
 mod save;
 pub mod sweep;
@@ -32,7 +35,7 @@ pub mod worker;
 
 pub use changes::{Changes, Changing};
 pub use live::{Listener, Live, Running};
-pub use save::retry;
+pub use retry::retry;
 
 use crate::clock::Clock;
 use crate::dataset::{Description, Warning};
@@ -63,17 +66,17 @@ pub struct Jobs {
 pub struct JobSettings {
     /// Trainings at once in this process.
     pub workers: usize,
-    /// How long a worker may stay silent before its training is taken over.
+    /// How long a worker may stay silent before its job is taken over.
     pub lease: Duration,
     /// How often it renews its lease and asks whether to stop. Bounds how late it stops.
     pub heartbeat: Duration,
-    /// How often an idle worker looks for trainings that other processes have queued.
+    /// How often an idle worker looks for jobs that other processes have queued.
     pub poll: Duration,
     /// How often progress is written down.
     pub record_every: Duration,
-    /// How often a training may take its worker down before it is failed.
+    /// How often a job may take its worker down before it is failed.
     pub max_crashes: u32,
-    /// For how long a finished model is kept while a store is away.
+    /// For how long a finished model, or a file's answer, is kept while a store is away.
     pub save_retry_for: Duration,
     /// How often the sweep runs.
     pub sweep_every: Duration,

@@ -1,7 +1,7 @@
 //! Writes what the training tells: progress, epochs and log lines into rows, checkpoints into
 //! blobs. Nothing here fails a training: what cannot be written now is written later or given up.
 
-use super::{live::lock, mailbox::News, run::Run, save};
+use super::{live::lock, mailbox::News, retry, run::Run};
 use crate::dataset::Warning;
 use crate::storage::{BlobKey, Result, StorageError, trainings};
 use std::{sync::Mutex, time::Duration};
@@ -25,7 +25,7 @@ pub(super) async fn record_until(run: &Run<'_>, done: &CancellationToken) {
 /// the end of the training follows and its row takes nothing after. A database that is away is
 /// waited for.
 pub(super) async fn settle(run: &Run<'_>, patience: Duration) {
-    if let Err(error) = save::retry(patience, || flush(run)).await {
+    if let Err(error) = retry(patience, || flush(run)).await {
         tracing::error!(%error, "the last epochs and log lines of the training are lost");
     }
 }

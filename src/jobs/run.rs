@@ -4,7 +4,7 @@
 //! the checkpoint keeper. The last three are tasks, and one failing never stops the training; a
 //! lost lease does.
 
-use super::{Failure, Jobs, Outcome, Trainer, Work, live::Running, mailbox::Mailbox, record, save};
+use super::{Failure, Jobs, Outcome, Trainer, Work, live::Running, mailbox::Mailbox, record, retry, save};
 use crate::id::TrainingId;
 use crate::storage::{
     BlobKey, Claimed, JobError, Lease, LogLevel, Progress, Result, StorageError, TrainingRecord, datasets,
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
     where
         F: Future<Output = Result<T>>,
     {
-        save::retry(self.jobs.settings.save_retry_for, operation).await.map_err(|error| {
+        retry(self.jobs.settings.save_retry_for, operation).await.map_err(|error| {
             tracing::error!(%error, "the training cannot be started");
             Failure::Failed(save::job_error(&error))
         })
@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
         if !matches!(end, End::Succeeded) {
             record::settle(self, patience).await;
         }
-        save::retry(patience, || async {
+        retry(patience, || async {
             let now = self.jobs.clock.now();
             match &end {
                 End::Succeeded => Ok(()),
