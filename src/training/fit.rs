@@ -174,15 +174,6 @@ pub fn fit(
             tell(Moment::Epoch(EpochScore { fold, epoch, train_loss, validation_loss, learning_rate: rate }));
             paused_s += told_at.elapsed().as_secs_f64();
         }
-        tell(Moment::Step {
-            fraction: state.position.step as f64 / total_steps as f64,
-            epoch,
-            state: &state,
-        });
-
-        if let Some(reason) = stop.requested() {
-            return Err(TrainError::Stopped(reason));
-        }
         let best_epoch = state.best.as_ref().map(|best| best.epoch);
         let waited = best_epoch.map_or(0, |best| epoch.saturating_sub(best));
         let stopped = if late {
@@ -192,7 +183,8 @@ pub fn fit(
         } else {
             None
         };
-        let done = state.position.step == total_steps || (epoch_done && recipe.take_epoch == Some(epoch));
+        // Before anybody may keep the state or stop: a fit that has ended has nothing to be taken up again.
+        let done = state.position.step >= total_steps || (epoch_done && recipe.take_epoch == Some(epoch));
         if done || stopped.is_some() {
             let stopped = stopped.filter(|_| !done);
             let elapsed_s = state.position.elapsed_s;
@@ -202,6 +194,15 @@ pub fn fit(
                 }
                 _ => Err(diverged(epoch)),
             };
+        }
+        tell(Moment::Step {
+            fraction: state.position.step as f64 / total_steps as f64,
+            epoch,
+            state: &state,
+        });
+
+        if let Some(reason) = stop.requested() {
+            return Err(TrainError::Stopped(reason));
         }
     }
 }

@@ -519,6 +519,16 @@ mod tests {
 
     /// Stops after `n_epochs` epochs as a shutdown does, and returns the checkpoint.
     fn stopped_after(table: &Table, spec: &Spec, n_epochs: usize, resume: Option<&[u8]>) -> Vec<u8> {
+        stopped_with(&COMPUTE, table, spec, n_epochs, resume)
+    }
+
+    fn stopped_with(
+        compute: &Compute,
+        table: &Table,
+        spec: &Spec,
+        n_epochs: usize,
+        resume: Option<&[u8]>,
+    ) -> Vec<u8> {
         let description = describe(table);
         let data = Data { table, description: &description, test_rows: None };
         let stop = Stop::new();
@@ -533,7 +543,7 @@ mod tests {
             Event::Checkpoint(bytes) => kept = Some(bytes),
             _ => {}
         };
-        let error = train(&data, spec, &COMPUTE, resume, &mut observe, &stop).unwrap_err();
+        let error = train(&data, spec, compute, resume, &mut observe, &stop).unwrap_err();
         assert_eq!(error, TrainError::Stopped(StopReason::Shutdown));
         kept.expect("a shutdown leaves a checkpoint")
     }
@@ -554,6 +564,44 @@ mod tests {
             let second = stopped_after(&table, &spec, 4, Some(&first));
             let resumed = train(&data, &spec, &COMPUTE, Some(&second), &mut |_| {}, &Stop::new()).unwrap();
             assert_eq!(resumed.bytes, whole.bytes);
+        }
+    }
+
+    #[test]
+    fn a_training_stopped_where_a_network_ends_goes_on_with_the_next() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        // One network after the other, so that the sixth epoch is the last of the first.
+        let compute = Compute { threads: 1, checkpoint_s: 0.0, ..COMPUTE };
+        for early_stopping in [Value::Null, json!({"patience": 1})] {
+            let spec = spec(
+                &table,
+                json!({"target": "label", "hidden_layers": [16], "epochs": 6, "batch_size": 50, "architecture": "mlp",
+                       "early_stopping": early_stopping, "validation": {"folds": 2}, "refit": true}),
+            );
+            let mut epochs_of_networks = Vec::new();
+            let mut observe = |event| {
+                if let Event::Epoch(score) = event {
+                    epochs_of_networks.push((score.fold, score.epoch));
+                }
+            };
+            let whole = train(&data, &spec, &compute, None, &mut observe, &Stop::new()).unwrap();
+            let second = epochs_of_networks.iter().position(|(fold, _)| *fold == 1).unwrap();
+            let kept = stopped_with(&compute, &table, &spec, second, None);
+            let (stop, mut n_epochs) = (Stop::new(), 0);
+            let mut observe = |event| {
+                if let Event::Epoch(_) = event {
+                    n_epochs += 1;
+                    // Far more than there are: it would go on for ever.
+                    if n_epochs > 4 * epochs_of_networks.len() {
+                        stop.request(StopReason::Cancel);
+                    }
+                }
+            };
+            let resumed = train(&data, &spec, &compute, Some(&kept), &mut observe, &stop).unwrap();
+            assert_eq!(resumed.bytes, whole.bytes);
+            assert_eq!(n_epochs, epochs_of_networks.len() - second);
         }
     }
 
