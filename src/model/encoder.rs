@@ -6,6 +6,7 @@
 //! (Holzmüller et al., "Better by Default", 2024, section 3). All of it is fitted on training rows
 //! only and travels inside the model.
 
+use super::embedding::levels::{Levels, MAX_ONE_HOT};
 use super::input::{Input, Value};
 use crate::dataset::{ColumnKind, MISSING_CODE, MISSING_DATE, Table, Values};
 use serde::{Deserialize, Serialize};
@@ -186,6 +187,24 @@ impl Encoder {
             start += spread.width();
         }
         numeric
+    }
+
+    /// The features that numbers became.
+    pub fn features_of_numbers(&self) -> Vec<usize> {
+        let features = self.features_of_inputs().into_iter().zip(&self.spreads);
+        features
+            .filter(|(_, spread)| matches!(spread, Spread::Number { .. }))
+            .map(|(features, _)| features.start)
+            .collect()
+    }
+
+    /// The features of categories with many levels.
+    pub fn long_categories(&self) -> Vec<Levels> {
+        let features = self.features_of_inputs().into_iter().zip(&self.spreads);
+        features
+            .filter(|(_, spread)| matches!(spread, Spread::OneHot { levels } if *levels > MAX_ONE_HOT))
+            .map(|(features, _)| Levels { first: features.start, count: features.len() })
+            .collect()
     }
 
     /// Which features belong to each input.

@@ -10,7 +10,7 @@
 
 use super::activation::Activation;
 use super::device::{Backend, Matrix};
-use super::embedding::{self, Embedding};
+use super::embedding::{self, Embeddings, levels, levels::Levels, steps::Steps, waves, waves::Waves};
 use serde::{Deserialize, Serialize};
 
 /// Rows that go through the network at once when there are many: enough to keep the matrix
@@ -22,9 +22,15 @@ const CHUNK_ROWS: usize = 1024;
 pub struct Shape {
     /// Encoded features per row.
     pub inputs: usize,
-    /// The features that are embedded; see [`Embedding`].
+    /// The features that become waves; see [`Waves`].
     #[serde(default)]
     pub embedded: Vec<usize>,
+    /// The features that become steps too; see [`steps`](embedding::steps).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stepped: Vec<Steps>,
+    /// The categories that become vectors, in the order of their features; see [`levels`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<Levels>,
     /// Units of each hidden layer.
     pub hidden: Vec<usize>,
     /// One output per numeric target or per class.
@@ -43,8 +49,12 @@ pub struct Shape {
 /// What an array of numbers does in a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Part of the embeddings.
+    /// Part of the waves.
     Embedding,
+    /// The edges of steps, which are not trained.
+    Edges,
+    /// The vectors of the levels of categories.
+    Vectors,
     /// The scaling layer.
     Scale,
     /// A layer's matrix.
@@ -82,8 +92,8 @@ pub struct Ready {
     pub shape: Shape,
     /// Where matrices are multiplied.
     pub backend: Backend,
-    /// Of the features that the shape embeds.
-    pub embedding: Option<Embedding>,
+    /// What becomes of the features first.
+    pub embeddings: Embeddings,
     /// `[width]`, where the shape has a scaling layer.
     pub scale: Option<Vec<f32>>,
     /// The hidden layers and the output layer.
@@ -114,9 +124,9 @@ impl ArrayShape {
 }
 
 impl Shape {
-    /// Numbers per row that enter the first layer: the features and their embeddings.
+    /// Numbers per row that enter the first layer.
     pub fn width(&self) -> usize {
-        self.inputs + embedding::OUTPUTS * self.embedded.len()
+        embedding::width(self)
     }
 
     /// `(inputs, outputs)` of each layer, the output layer last.
@@ -133,7 +143,7 @@ impl Shape {
         let mut arrays = Vec::new();
         if !self.embedded.is_empty() {
             let n = self.embedded.len();
-            let (waves, outputs) = (embedding::WAVES, embedding::OUTPUTS);
+            let (waves, outputs) = (waves::WAVES, waves::OUTPUTS);
             for (name, dims) in [
                 ("frequency", &[n, waves][..]),
                 ("phase", &[n, waves]),
@@ -142,6 +152,14 @@ impl Shape {
             ] {
                 arrays.push(array(format!("embedding.{name}"), dims, Role::Embedding));
             }
+        }
+        if !self.stepped.is_empty() {
+            let n_edges = self.stepped.iter().map(|steps| steps.count + 1).sum();
+            arrays.push(array("embedding.edges".to_owned(), &[n_edges], Role::Edges));
+        }
+        if !self.categories.is_empty() {
+            let dims = [levels::count(&self.categories), levels::SIZE];
+            arrays.push(array("embedding.vectors".to_owned(), &dims, Role::Vectors));
         }
         if self.scaling_layer {
             arrays.push(array("scale".to_owned(), &[self.width()], Role::Scale));
@@ -176,12 +194,15 @@ impl Network {
         let Self { shape, arrays } = self;
         let mut arrays = arrays.into_iter();
         let mut next = || arrays.next().expect("one array for each of the shape's");
-        let embedding = (!shape.embedded.is_empty()).then(|| Embedding {
+        let waves = (!shape.embedded.is_empty()).then(|| Waves {
             frequencies: next(),
             phases: next(),
             weights: next(),
             biases: next(),
         });
+        let edges = (!shape.stepped.is_empty()).then(&mut next);
+        let vectors = (!shape.categories.is_empty()).then(&mut next);
+        let embeddings = Embeddings { waves, edges, vectors };
         let scale = shape.scaling_layer.then(&mut next);
         let n_hidden = shape.hidden.len();
         let layers = shape.layers().into_iter().enumerate().map(|(index, (inputs, outputs))| Layer {
@@ -190,7 +211,7 @@ impl Network {
             slope: (shape.parametric && index < n_hidden).then(&mut next),
         });
         let layers = layers.collect();
-        Ready { shape, backend, embedding, scale, layers }
+        Ready { shape, backend, embeddings, scale, layers }
     }
 
     /// Whether every number is finite; a network that is not is never stored.
@@ -203,9 +224,12 @@ impl Ready {
     /// The numbers as plain arrays; free of a copy for a network on `flex` that nobody else holds.
     pub fn into_network(self) -> Network {
         let mut arrays = Vec::new();
-        if let Some(Embedding { frequencies, phases, weights, biases }) = self.embedding {
+        let Embeddings { waves, edges, vectors } = self.embeddings;
+        if let Some(Waves { frequencies, phases, weights, biases }) = waves {
             arrays.extend([frequencies, phases, weights, biases]);
         }
+        arrays.extend(edges);
+        arrays.extend(vectors);
         arrays.extend(self.scale);
         for Layer { weight, bias, slope } in self.layers {
             arrays.extend([weight.into_vec(), bias]);
@@ -229,10 +253,7 @@ impl Ready {
 
     /// The rows as they enter the scaling layer: `[n, width]`.
     pub fn widen(&self, x: &[f32]) -> Vec<f32> {
-        match &self.embedding {
-            Some(embedding) => embedding.widen(x, self.shape.inputs, &self.shape.embedded),
-            None => x.to_vec(),
-        }
+        self.embeddings.widen(&self.shape, x)
     }
 
     fn forward_chunk(&self, x: &[f32]) -> Vec<f32> {
@@ -281,6 +302,8 @@ mod tests {
             shape: Shape {
                 inputs: 2,
                 embedded: vec![],
+                stepped: vec![],
+                categories: vec![],
                 hidden: vec![2],
                 outputs: 1,
                 activation: Activation::Relu,

@@ -52,10 +52,7 @@ impl Ready {
         if let Some(scale) = &self.scale {
             multiply_rows(&mut dz, scale);
         }
-        match &self.embedding {
-            Some(embedding) => embedding.by_features(x, shape.inputs, &shape.embedded, &dz),
-            None => dz,
-        }
+        self.embeddings.by_features(shape, x, &dz)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether a manifest can be computed with: a model file may come from anywhere.
 
+use super::embedding::steps;
 use super::interval::{Calibration, Scores, UsualError};
 use super::manifest::{Manifest, Target, Task};
 
@@ -45,6 +46,18 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), &'static str> {
     }
     if manifest.shape.embedded.iter().any(|feature| *feature >= manifest.shape.inputs) {
         return Err("a feature that does not exist is embedded");
+    }
+    let steps = &manifest.shape.stepped;
+    if steps.iter().any(|of| of.feature >= manifest.shape.inputs || !(1..=steps::MAX).contains(&of.count)) {
+        return Err("the steps do not fit the features");
+    }
+    let mut free = 0;
+    for of in &manifest.shape.categories {
+        let end = of.first.checked_add(of.count).filter(|end| *end <= manifest.shape.inputs);
+        match end {
+            Some(end) if of.first >= free && of.count > 0 => free = end,
+            _ => return Err("an embedded category does not fit the features"),
+        }
     }
     for member in &manifest.members {
         if !member.encoder.matches(&manifest.inputs) || member.encoder.width() != manifest.shape.inputs {

@@ -161,6 +161,8 @@ fn logistic(
     let shape = Shape {
         inputs: width,
         embedded: Vec::new(),
+        stepped: Vec::new(),
+        categories: Vec::new(),
         hidden: Vec::new(),
         outputs,
         activation: Activation::Relu,

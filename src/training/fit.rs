@@ -249,8 +249,8 @@ fn descend(recipe: &Recipe, team: &Team, state: &mut State, gradients: &[Gradien
     let backend = state.network.backend;
     let layers = std::mem::take(&mut state.network.layers);
     let scale = state.network.scale.take();
-    let embedding = state.network.embedding.take();
-    let taken = Ready { shape: recipe.shape.clone(), backend, embedding, scale, layers };
+    let embeddings = std::mem::take(&mut state.network.embeddings);
+    let taken = Ready { shape: recipe.shape.clone(), backend, embeddings, scale, layers };
     let mut network = taken.into_network();
 
     let n_parts = if recipe.shape.n_parameters() < SHARED_WORK / 50 { 1 } else { team.len() };
@@ -258,7 +258,8 @@ fn descend(recipe: &Recipe, team: &Team, state: &mut State, gradients: &[Gradien
     let arrays = network.arrays.iter_mut().zip(&mut state.moments).zip(recipe.shape.arrays());
     for (index, ((values, moments), array)) in arrays.enumerate() {
         let rate = rate * recipe.rate_factors.of(array.role);
-        let decay = if array.role == Role::Weight { rate * decay } else { 0.0 };
+        let decays = matches!(array.role, Role::Weight | Role::Vectors);
+        let decay = if decays { rate * decay } else { 0.0 };
         let step = Step { rate: rate as f32, decay: decay as f32, number };
         let own: Vec<&[f32]> = gradients.iter().map(|gradient| gradient.arrays[index].as_slice()).collect();
         cut(step, values, moments, &own, &mut parts);

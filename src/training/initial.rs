@@ -2,7 +2,7 @@
 
 use super::random::{Purpose, below, exponential, normal, stream, uniform};
 use crate::model::device::Backend;
-use crate::model::embedding;
+use crate::model::embedding::waves;
 use crate::model::network::{Network, Ready, Role, Shape, multiply_rows};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ pub fn initial(
     let mut rng = stream(seed, Purpose::Weights, u64::from(fold), 0);
     let last = shape.hidden.len();
     let mut layer = 0;
+    let column = |feature: usize| features.iter().skip(feature).step_by(shape.inputs).copied().collect();
     let arrays = shape.arrays().into_iter().map(|array| {
         let n = array.len();
         let mut normals = |scale: f32| (0..n).map(|_| scale * normal(&mut rng)).collect::<Vec<f32>>();
@@ -50,8 +51,12 @@ pub fn initial(
                 (0..n).map(|_| uniform(&mut rng, std::f32::consts::PI)).collect()
             }
             Role::Embedding => {
-                (0..n).map(|_| uniform(&mut rng, 1.0 / (embedding::WAVES as f32).sqrt())).collect()
+                (0..n).map(|_| uniform(&mut rng, 1.0 / (waves::WAVES as f32).sqrt())).collect()
             }
+            Role::Edges => {
+                shape.stepped.iter().flat_map(|steps| steps.edges(column(steps.feature))).collect()
+            }
+            Role::Vectors => normals(1.0),
             Role::Weight | Role::Bias => {
                 let own = layer;
                 layer += usize::from(array.role == Role::Bias);
@@ -121,6 +126,8 @@ mod tests {
         let shape = Shape {
             inputs: 4,
             embedded: vec![0, 3],
+            stepped: vec![],
+            categories: vec![],
             hidden: vec![32, 16],
             outputs: 2,
             activation: Activation::Mish,
@@ -149,6 +156,8 @@ mod tests {
         let shape = Shape {
             inputs: 2,
             embedded: vec![],
+            stepped: vec![],
+            categories: vec![],
             hidden: vec![8],
             outputs: 3,
             activation: Activation::Selu,

@@ -5,6 +5,7 @@ use super::optimizer::Rule;
 use super::schedule::Schedule;
 use super::spec::{Architecture, Preset, Spec};
 use crate::model::activation::Activation;
+use crate::model::embedding::steps::Steps;
 use crate::model::encoder::Encoder;
 use crate::model::manifest::Task;
 use crate::model::network::{Role, Shape};
@@ -68,7 +69,8 @@ impl RateFactors {
         match role {
             Role::Embedding => self.embedding,
             Role::Scale => self.scale,
-            Role::Weight => 1.0,
+            Role::Weight | Role::Vectors => 1.0,
+            Role::Edges => 0.0,
             Role::Bias => self.bias,
             Role::Slope => self.slope,
         }
@@ -130,12 +132,22 @@ impl Defaults {
     }
 }
 
-/// The shape of each network of a training.
-pub fn shape(spec: &Spec, encoder: &Encoder, outputs: usize) -> Shape {
+/// The shape of each network of a training; `features`, `[n, inputs]`, are the rows that one of them is fitted on.
+pub fn shape(spec: &Spec, encoder: &Encoder, features: &[f32], outputs: usize) -> Shape {
     let full = spec.architecture == Architecture::RealmlpTd;
+    let inputs = encoder.width();
+    let steps = |feature: usize| {
+        Steps::choose(feature, features.iter().skip(feature).step_by(inputs).copied().collect())
+    };
     Shape {
-        inputs: encoder.width(),
+        inputs,
         embedded: if full { encoder.numeric_features() } else { Vec::new() },
+        stepped: if full {
+            encoder.features_of_numbers().into_iter().filter_map(steps).collect()
+        } else {
+            Vec::new()
+        },
+        categories: if full { encoder.long_categories() } else { Vec::new() },
         hidden: spec.hidden_layers.clone(),
         outputs,
         activation: spec.activation,

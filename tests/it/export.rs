@@ -41,9 +41,9 @@ async fn a_model_is_downloaded_as_onnx_with_validators_and_ranges() {
     assert_eq!(events["events"][0]["details"]["format"], "onnx", "{events}");
 }
 
-/// Dates with times, booleans, categories of two and of three levels, and each of them missing somewhere.
+/// Dates with times, booleans, categories of two, three and eleven levels, a number that is mostly 0; some missing.
 fn mixed(n_rows: usize) -> String {
-    let mut text = String::from("when,on,side,kind,x,y,class\n");
+    let mut text = String::from("when,on,side,kind,x,rain,place,y,class\n");
     for i in 0..n_rows {
         let unless = |rest: usize, value: String| if i % 23 == rest { String::new() } else { value };
         let (on, side, kind) = (i * 7 % 3 == 0, i * 5 % 2, i * 11 % 3);
@@ -56,6 +56,9 @@ fn mixed(n_rows: usize) -> String {
             unless(3, ["left", "right"][side].to_owned()),
             unless(4, ["a", "b", "ç"][kind].to_owned()),
             unless(5, format!("{x:.4}")),
+            // Mostly one value, and many levels: both have an embedding of their own.
+            if i % 3 == 0 { format!("{:.1}", (i * 13 % 90) as f64 / 10.0 + 0.1) } else { "0".to_owned() },
+            format!("place {}", i * 17 % 11),
             format!("{y:.4}"),
             ["low", "mid", "high"][usize::from(y > -4.0) + usize::from(y > 4.0)].to_owned(),
         ];

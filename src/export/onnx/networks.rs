@@ -5,7 +5,9 @@
 
 use super::graph::{Attribute, Graph, Value};
 use crate::model::activation::Activation;
-use crate::model::embedding::{OUTPUTS, WAVES};
+use crate::model::embedding::levels::{self, SIZE};
+use crate::model::embedding::steps::MIN_WIDTH;
+use crate::model::embedding::waves::{OUTPUTS, WAVES};
 use crate::model::network::{Network, Shape};
 use std::f32::consts::TAU;
 
@@ -15,10 +17,18 @@ pub(super) fn forward(graph: &mut Graph, networks: &[Network], features: &Value)
     let n_networks = networks.len();
     let mut arrays = stacked(networks).into_iter();
     let mut next = || arrays.next().expect("one array for each of the shape's");
-    let mut x = features.clone();
+    let mut parts = vec![others(graph, shape, features)];
     if !shape.embedded.is_empty() {
-        x = widen(graph, shape, n_networks, &x, [next(), next(), next(), next()]);
+        let arrays = [next(), next(), next(), next()];
+        parts.push(waves(graph, shape, n_networks, features, arrays));
     }
+    if !shape.stepped.is_empty() {
+        parts.push(steps(graph, shape, n_networks, features, &next()));
+    }
+    if !shape.categories.is_empty() {
+        parts.extend(vectors(graph, shape, n_networks, features, &next()));
+    }
+    let mut x = if parts.len() == 1 { parts.remove(0) } else { graph.concat(&parts, 2) };
     if shape.scaling_layer {
         let scale = graph.floats(&[n_networks, 1, shape.width()], next());
         x = graph.op("Mul", &[&x, &scale]);
@@ -54,13 +64,63 @@ fn stacked(networks: &[Network]) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// The features as they are, then the periodic embeddings of some:
-/// `[networks, rows, inputs] -> [networks, rows, width]`.
-fn widen(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, arrays: [Vec<f32>; 4]) -> Value {
+/// Some of the features: `[networks, rows, indices]`.
+fn gather(graph: &mut Graph, x: &Value, indices: impl Iterator<Item = usize>) -> Value {
+    let indices: Vec<i64> = indices.map(|index| index as i64).collect();
+    let columns = graph.int64s(&[indices.len()], indices);
+    graph.op_with("Gather", &[x, &columns], &[("axis", Attribute::Int(2))])
+}
+
+/// The features but those of embedded categories.
+fn others(graph: &mut Graph, shape: &Shape, x: &Value) -> Value {
+    if shape.categories.is_empty() {
+        return x.clone();
+    }
+    gather(graph, x, levels::others(&shape.categories, shape.inputs).flatten())
+}
+
+/// The steps of some features: `[networks, rows, steps]`.
+fn steps(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, edges: &[f32]) -> Value {
+    let own = gather(graph, x, shape.stepped.iter().flat_map(|of| vec![of.feature; of.count]));
+    let (mut low, mut widths, mut rest) = (Vec::new(), Vec::new(), edges);
+    while !rest.is_empty() {
+        for of in &shape.stepped {
+            let own;
+            (own, rest) = rest.split_at(of.count + 1);
+            low.extend_from_slice(&own[..of.count]);
+            widths.extend(own.windows(2).map(|pair| (pair[1] - pair[0]).max(MIN_WIDTH)));
+        }
+    }
+    let dims = [n_networks, 1, low.len() / n_networks];
+    let low = graph.floats(&dims, low);
+    let widths = graph.floats(&dims, widths);
+    let above = graph.op("Sub", &[&own, &low]);
+    let share = graph.op("Div", &[&above, &widths]);
+    let (zero, one) = (graph.float(0.0), graph.float(1.0));
+    graph.op("Clip", &[&share, &zero, &one])
+}
+
+/// The vectors of each embedded category: `[networks, rows, SIZE]`.
+fn vectors(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, vectors: &[f32]) -> Vec<Value> {
+    let of_network = SIZE * levels::count(&shape.categories);
+    let mut start = 0;
+    let each = shape.categories.iter().map(|of| {
+        let own = gather(graph, x, of.features());
+        let n = SIZE * of.count;
+        let values =
+            vectors.chunks_exact(of_network).flat_map(|all| &all[start..start + n]).copied().collect();
+        start += n;
+        let values = graph.floats(&[n_networks, of.count, SIZE], values);
+        graph.op("MatMul", &[&own, &values])
+    });
+    each.collect()
+}
+
+/// The waves of some features: `[networks, rows, OUTPUTS * embedded]`.
+fn waves(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, arrays: [Vec<f32>; 4]) -> Value {
     let [frequencies, phases, weights, biases] = arrays;
     let n_embedded = shape.embedded.len();
-    let columns = graph.int64s(&[n_embedded], shape.embedded.iter().map(|index| *index as i64).collect());
-    let own = graph.op_with("Gather", &[x, &columns], &[("axis", Attribute::Int(2))]);
+    let own = gather(graph, x, shape.embedded.iter().copied());
     // [networks, embedded, rows, 1]
     let own = graph.op_with("Transpose", &[&own], &[("perm", Attribute::Ints(vec![0, 2, 1]))]);
     let last = graph.int64s(&[1], vec![3]);
@@ -84,8 +144,7 @@ fn widen(graph: &mut Graph, shape: &Shape, n_networks: usize, x: &Value, arrays:
     // [networks, rows, embedded, outputs], then the last two as one; 0 keeps the size.
     let mixed = graph.op_with("Transpose", &[&mixed], &[("perm", Attribute::Ints(vec![0, 2, 1, 3]))]);
     let flat = graph.int64s(&[3], vec![0, 0, (n_embedded * OUTPUTS) as i64]);
-    let mixed = graph.op("Reshape", &[&mixed, &flat]);
-    graph.concat(&[x.clone(), mixed], 2)
+    graph.op("Reshape", &[&mixed, &flat])
 }
 
 fn activate(graph: &mut Graph, activation: Activation, x: &Value) -> Value {

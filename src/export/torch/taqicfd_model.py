@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 DAY_MS, YEAR_DAYS = 86_400_000.0, 365.2425
-MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING, MAX_LOG_RATIO = 0.05, 0.02, 3, 1e-5, 300.0
+MIN_WIDTH, MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING, MAX_LOG_RATIO = 1e-12, 0.05, 0.02, 3, 1e-5, 300.0
 UNKNOWN = object()  # a category that training never saw
 
 ACTIVATIONS = {
@@ -28,19 +28,42 @@ ACTIVATIONS = {
 
 
 class Embedding(nn.Module):
-    """Periodic embeddings of some features, beside the features: [n, inputs] -> [n, inputs + 3 embedded]."""
+    """What a network sees of its features [n, inputs]: those that are not levels of an embedded category, then waves of
+    quantities, steps of features that are mostly one value, and a vector for the level of each embedded category."""
 
-    def __init__(self, columns):
+    def __init__(self, shape):
         super().__init__()
-        n = len(columns)
-        self.columns = columns
+        self.columns, self.stepped, self.categories = (shape.get(k, []) for k in ("embedded", "stepped", "categories"))
+        levels = {c["first"] + i for c in self.categories for i in range(c["count"])}
+        self.others = [i for i in range(shape["inputs"]) if i not in levels]
+        n_steps, n = sum(s["count"] for s in self.stepped), len(self.columns)
+        self.width = len(self.others) + 3 * n + n_steps + 8 * len(self.categories)
+        if self.stepped:
+            self.register_buffer("edges", torch.zeros(n_steps + len(self.stepped)))
+        if self.categories:
+            self.vectors = nn.Parameter(torch.zeros(len(levels), 8))
+        if not n:
+            return
         self.frequency, self.phase = nn.Parameter(torch.zeros(n, 16)), nn.Parameter(torch.zeros(n, 16))
         self.weight, self.bias = nn.Parameter(torch.zeros(n, 3, 16)), nn.Parameter(torch.zeros(n, 3))
 
     def forward(self, x):
-        waves = torch.cos(2 * math.pi * x[:, self.columns, None] * self.frequency + self.phase)
-        mixed = torch.einsum("nfw,fow->nfo", waves, self.weight) + self.bias
-        return torch.cat([x, mixed.flatten(1)], 1)
+        parts = [x[:, self.others]]
+        if self.columns:
+            waves = torch.cos(2 * math.pi * x[:, self.columns, None] * self.frequency + self.phase)
+            parts.append((torch.einsum("nfw,fow->nfo", waves, self.weight) + self.bias).flatten(1))
+        first = 0
+        for of in self.stepped:
+            edges = self.edges[first:first + of["count"] + 1]
+            first += len(edges)
+            width = (edges[1:] - edges[:-1]).clamp_min(MIN_WIDTH)
+            parts.append(((x[:, of["feature"], None] - edges[:-1]) / width).clamp(0, 1))
+        first = 0
+        for of in self.categories:
+            own = x[:, of["first"]:of["first"] + of["count"]]
+            parts.append(own @ self.vectors[first:first + of["count"]])
+            first += of["count"]
+        return torch.cat(parts, 1)
 
 
 class Activation(nn.Module):
@@ -61,9 +84,10 @@ class Network(nn.Module):
 
     def __init__(self, shape):
         super().__init__()
-        width = shape["inputs"] + 3 * len(shape["embedded"])
+        embedding = Embedding(shape)
+        width = embedding.width
         sizes = [width, *shape["hidden"], shape["outputs"]]
-        self.embedding = Embedding(shape["embedded"]) if shape["embedded"] else None
+        self.embedding = embedding if list(embedding.state_dict()) else None
         self.scale = nn.Parameter(torch.ones(width)) if shape["scaling_layer"] else None
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
         self.activations = nn.ModuleList(

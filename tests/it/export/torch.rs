@@ -62,6 +62,11 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
         (
             "mixed.csv",
             mixed(400).into_bytes(),
+            json!({"target": "y", "exclude": ["class"], "preset": "fast"}),
+        ),
+        (
+            "mixed.csv",
+            mixed(400).into_bytes(),
             json!({"target": "y", "exclude": ["class"], "architecture": "mlp", "activation": "gelu", "preset": "fast"}),
         ),
     ];
@@ -91,6 +96,11 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
         }
         let file = std::fs::read(folder.path().join("m.pt")).unwrap();
         assert_eq!(&file[..4], b"PK\x03\x04", "a zip archive");
+        if filename == "mixed.csv" && request.get("architecture").is_none() {
+            for name in ["networks.0.embedding.edges", "networks.0.embedding.vectors"] {
+                assert!(file.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");
+            }
+        }
         let Some(python) = python("torch", false) else { continue };
         std::fs::write(folder.path().join("asked.json"), json!({"rows": rows, "answer": answer}).to_string())
             .unwrap();

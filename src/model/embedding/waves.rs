@@ -17,7 +17,7 @@ pub const OUTPUTS: usize = 3;
 
 /// The numbers of all embeddings of a network, `[features, ...]` row-major.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Embedding {
+pub struct Waves {
     /// `w1`: `[features, WAVES]`.
     pub frequencies: Vec<f32>,
     /// `b1`: `[features, WAVES]`.
@@ -67,7 +67,7 @@ fn lanes(values: &[f32], index: usize) -> Lanes {
     values[index * WAVES..][..WAVES].try_into().expect("a whole group of lanes")
 }
 
-impl Embedding {
+impl Waves {
     /// `x`, row-major `[n, inputs]`, to `[n, inputs + OUTPUTS columns.len()]`: the features as they are,
     /// then the embeddings of `columns`.
     pub fn widen(&self, x: &[f32], inputs: usize, columns: &[usize]) -> Vec<f32> {
@@ -146,7 +146,7 @@ impl Embedding {
     }
 }
 
-impl Embedding {
+impl Waves {
     /// The derivative by the features, `[n, inputs]`, given that by the widened rows, `[n, width]`.
     pub fn by_features(&self, x: &[f32], inputs: usize, columns: &[usize], by_wide: &[f32]) -> Vec<f32> {
         let width = inputs + OUTPUTS * columns.len();
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_embedding_is_what_the_formula_says() {
         let of = |f: fn(usize) -> f64, n: usize| -> Vec<f32> { (0..n).map(|i| f(i) as f32).collect() };
-        let embedding = Embedding {
+        let embedding = Waves {
             frequencies: of(|i| (i as f64 * 0.7).sin(), 2 * WAVES),
             phases: of(|i| (i as f64 * 1.3).cos() * 3.0, 2 * WAVES),
             weights: of(|i| (i as f64 * 0.9).sin() * 0.25, 2 * WAVES * OUTPUTS),
