@@ -57,7 +57,7 @@ fn mixed(n_rows: usize) -> String {
             unless(4, ["a", "b", "ç"][kind].to_owned()),
             unless(5, format!("{x:.4}")),
             // Mostly one value, and many levels: both have an embedding of their own.
-            if i % 3 == 0 { format!("{:.1}", (i * 13 % 90) as f64 / 10.0 + 0.1) } else { "0".to_owned() },
+            if i % 5 == 0 { format!("{:.1}", (i * 29 % 97) as f64 / 10.0 + 0.1) } else { "0".to_owned() },
             format!("place {}", i * 17 % 11),
             format!("{y:.4}"),
             ["low", "mid", "high"][usize::from(y > -4.0) + usize::from(y > 4.0)].to_owned(),

@@ -201,14 +201,15 @@ class Model(nn.Module):
         outside, worst = excess.sum(1), excess.amax(1)
         looks, farther = [], torch.ones(n, dtype=torch.float64)
         if domain["joint"]:
-            known = torch.tensor(domain["joint"]["distances"], dtype=torch.float64)
+            # These were float32: the shortest decimals for them are other numbers, and would break ties.
+            known = torch.tensor(domain["joint"]["distances"], dtype=torch.float32).double()
             scaled = self.encode(values, 0) * torch.tensor(domain["joint"]["scales"])
             gaps = torch.cdist(scaled.double(), self.domain_rows.double(), compute_mode="donot_use_mm_for_euclid_dist")
             distance = gaps.topk(NEIGHBOURS, largest=False).values[:, -1]
             looks.append(share_as_large(known, distance * (1 - ROUNDING)))
             farther = torch.maximum(farther, times(known, distance))
         if domain.get("pairs"):
-            known = torch.tensor(domain["pairs"]["surprises"], dtype=torch.float64)
+            known = torch.tensor(domain["pairs"]["surprises"], dtype=torch.float32).double()
             surprise = self.surprise(values)
             looks.append(share_as_large(known, surprise))
             farther = torch.maximum(farther, 1 + times(known, surprise).log())
