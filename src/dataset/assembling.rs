@@ -51,7 +51,8 @@ impl Body<'_, '_> {
         count: &mut dyn FnMut(u64) -> Result<(), ReadError>,
     ) -> Result<Pending, ReadError> {
         if let Self::Delimited { source, survey, dialect, limits } = self
-            && let Some(delimiter) = dialect.plain_delimiter().filter(|_| !survey.has_quotes)
+            && let Some(delimiter) =
+                dialect.plain_delimiter().filter(|_| !survey.has_quotes && layout.further.is_empty())
         {
             let table = blocks::Table { layout, dialect, delimiter, limits, missing };
             return blocks::fill(pending, table, &mut survey.text(*source)?, body_rows, count);
@@ -66,9 +67,7 @@ impl Body<'_, '_> {
                 Self::Delimited { source, survey, dialect, limits } => {
                     text_rows::visit(*source, survey, dialect, layout, limits, &mut each)
                 }
-                Self::Sheet { workbook, sheet, limits } => {
-                    workbook.visit(sheet, layout.first_data_line, limits, &mut each)
-                }
+                Self::Sheet { workbook, sheet, limits } => workbook.visit(sheet, layout, limits, &mut each),
             }
         })
     }
@@ -93,14 +92,14 @@ pub(super) fn assemble(
 ) -> Result<Reading, ReadError> {
     let missing = Missing::new(options.missing.as_ref());
     let is_workbook = matches!(body, Body::Sheet { .. });
-    let mut layout = header::find(sample, options, &missing)?;
+    let mut layout = header::find(sample, is_workbook, options, &missing)?;
     if !is_workbook {
         layout.names = layout.names.iter().map(|name| names::unquoted(name).to_owned()).collect();
     }
     let (names, mut warnings) = names::unique(&layout.names, layout.width);
     let mut sample_rows = Vec::new();
     let mut body_rows = BodyRows::new(sample, &layout, is_workbook, options.keep_footer);
-    for row in sample.iter().filter(|row| row.line >= layout.first_data_line) {
+    for row in sample.iter().filter(|row| layout.holds(row.line)) {
         // A row without its cells is an error when it comes to it, not while a plan is made.
         let _ = body_rows.pass(row.as_row(), &mut |row| {
             let cells = (0..layout.width).map(|i| row.cell(i).to_owned_cell()).collect();
@@ -195,9 +194,10 @@ pub(super) fn assemble(
         code: "table-above-left-out".to_owned(),
         column: None,
         message: format!(
-            "lines {first} to {last} above the table look like another table and were left out; to read that one, save it as a file of its own"
+            "lines {first} to {last} above the table look like another table and were left out; to read that one, name the line of its header (header_row=), or save it as a file of its own"
         ),
     }));
+    warnings.extend(further_tables(&layout));
     let (table, columns) = finish::table(&names, &layout, buildings, &forced, &decision, &mut warnings)?;
     Ok(Reading {
         description: Description {
@@ -211,6 +211,21 @@ pub(super) fn assemble(
     })
 }
 
+fn further_tables(layout: &Layout) -> Option<Warning> {
+    let lines: Vec<String> =
+        layout.further.iter().take(10).map(|further| further.header_line.to_string()).collect();
+    let more = if layout.further.len() > lines.len() { ", ..." } else { "" };
+    (!lines.is_empty()).then(|| Warning {
+        code: "further-tables-left-out".to_owned(),
+        column: None,
+        message: format!(
+            "{} other table(s) begin under this one and were left out (header in line {}{more}); to read one of them, name the line of its header (header_row=)",
+            layout.further.len(),
+            lines.join(", ")
+        ),
+    })
+}
+
 fn draft(
     sample: &[SampleRow],
     layout: &Layout,
@@ -220,7 +235,7 @@ fn draft(
     is_workbook: bool,
 ) -> Result<Vec<Draft>, ReadError> {
     let forced = forced(names, &options.types)?;
-    let rows = || sample.iter().filter(|row| row.line >= layout.first_data_line);
+    let rows = || sample.iter().filter(|row| layout.holds(row.line));
     let drafts = names.iter().zip(forced).enumerate().map(|(i, (name, forced))| {
         let cells: Vec<OwnedCell> = rows().filter_map(|row| row.cells.get(i).cloned()).collect();
         let look = schema::look(name, &cells, missing, is_workbook);

@@ -17,7 +17,7 @@ use super::{
     header::Layout,
     missing::Missing,
     options::ReadLimits,
-    row::{Cell, Row},
+    row::{Cell, Row, trimmed},
     text_rows::Rows,
     transcode::count_feeds,
 };
@@ -263,7 +263,7 @@ impl<'a> Cutter<'a> {
             let end = taken.unwrap_or_else(|| {
                 let end = memchr::memchr(delimiter, text).unwrap_or(text.len());
                 if let Some((i, _)) = place {
-                    let cell = match text[..end].trim_ascii() {
+                    let cell = match trimmed(&text[..end]) {
                         [] => Cell::Empty,
                         cell => Cell::Text(cell),
                     };

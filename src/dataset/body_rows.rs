@@ -12,8 +12,8 @@ use super::{
     text_rows,
 };
 
-/// A footer has no more rows.
-const MAX_HELD: usize = 40;
+/// A footer has no more rows: statistical offices explain every sign they use.
+pub(super) const MAX_HELD: usize = 200;
 /// Tables that are mostly this full can be told from the notes under them.
 const MIN_FILLED: usize = 3;
 /// Words that begin a note.
@@ -64,7 +64,8 @@ const TOTALS: &[&str] = &[
 /// Sees every row before the columns do.
 #[derive(Debug)]
 pub(super) struct BodyRows {
-    header: Vec<String>,
+    /// The names, and the rows that they were made of.
+    headers: Vec<Vec<String>>,
     is_told_apart: bool,
     /// Whether the caller wants totals and notes as rows.
     keeps_footer: bool,
@@ -83,8 +84,8 @@ pub(super) struct BodyRows {
 /// Tells rows that belong to the table for certain, whatever stands above or under them.
 #[derive(Debug)]
 pub(super) struct Sieve {
-    /// The first column that has a name.
-    first_name: Option<(usize, Vec<u8>)>,
+    /// The first column that has a name, in each row of the header.
+    first_names: Vec<(usize, Vec<u8>)>,
     is_told_apart: bool,
 }
 
@@ -94,7 +95,7 @@ impl Sieve {
         let cells = row.split(|byte| *byte == delimiter).map(<[u8]>::trim_ascii).enumerate();
         let mut filled = cells.filter(|(_, cell)| !cell.is_empty());
         let Some((i, text)) = filled.next() else { return false };
-        if self.first_name.as_ref().is_some_and(|(at, name)| *at == i && name == text) {
+        if self.first_names.iter().any(|(at, name)| *at == i && name == text) {
             return false;
         }
         if !self.is_told_apart {
@@ -118,7 +119,7 @@ pub(super) struct LeftOut {
 impl BodyRows {
     pub(super) fn new(sample: &[SampleRow], layout: &Layout, is_workbook: bool, keeps_footer: bool) -> Self {
         let body: Vec<&SampleRow> =
-            sample.iter().filter(|row| row.line >= layout.first_data_line && row.n_filled() > 0).collect();
+            sample.iter().filter(|row| layout.holds(row.line) && row.n_filled() > 0).collect();
         let mut fills: Vec<usize> = body.iter().map(|row| row.n_filled()).collect();
         fills.sort_unstable();
         let typical = fills.get(fills.len() / 2).copied().unwrap_or(0);
@@ -140,7 +141,7 @@ impl BodyRows {
         });
         Self {
             // Where nothing tells the header from the data, a row like it is data too.
-            header: if layout.is_assumed { Vec::new() } else { layout.names.clone() },
+            headers: if layout.is_assumed { Vec::new() } else { headers(layout) },
             is_told_apart: typical >= MIN_FILLED,
             keeps_footer,
             min_width: if is_workbook || keeps_footer { 0 } else { layout.min_width },
@@ -207,9 +208,12 @@ impl BodyRows {
 
     /// What tells most rows from a header or a footer by themselves.
     pub(super) fn sieve(&self) -> Sieve {
-        let first = self.header.iter().position(|name| !name.is_empty()).filter(|_| self.header.len() > 1);
+        let first = |header: &Vec<String>| {
+            let i = header.iter().position(|name| !name.is_empty()).filter(|_| header.len() > 1)?;
+            Some((i, header[i].clone().into_bytes()))
+        };
         Sieve {
-            first_name: first.map(|i| (i, self.header[i].clone().into_bytes())),
+            first_names: self.headers.iter().filter_map(first).collect(),
             is_told_apart: self.is_told_apart,
         }
     }
@@ -227,30 +231,30 @@ impl BodyRows {
     }
 
     fn is_header_again(&self, row: Row<'_>) -> bool {
-        let Some(first) = self.header.iter().position(|name| !name.is_empty()) else { return false };
-        if row.cell(first) != Cell::Text(self.header[first].as_bytes()) || self.header.len() < 2 {
-            return false;
-        }
-        (0..self.header.len()).all(|i| match row.cell(i) {
-            Cell::Empty => self.header[i].is_empty(),
-            cell => cell == Cell::Text(self.header[i].as_bytes()),
-        })
+        let is_same = |header: &Vec<String>| {
+            let Some(first) = header.iter().position(|name| !name.is_empty()) else { return false };
+            row.cell(first) == Cell::Text(header[first].as_bytes())
+                && header.len() > 1
+                && (0..header.len()).all(|i| match row.cell(i) {
+                    Cell::Empty => header[i].is_empty(),
+                    cell => cell == Cell::Text(header[i].as_bytes()),
+                })
+        };
+        self.headers.iter().any(is_same)
     }
 
     fn is_footer_like(&self, row: Row<'_>) -> bool {
         if self.keeps_footer || self.n_rows + (self.held.len() as u64) < 2 {
             return false;
         }
+        if !self.held.is_empty() && self.goes_on(row) {
+            return true;
+        }
         // Most rows show by their first two cells that they are none.
         let mut filled = (0..self.longest.len()).filter(|i| row.cell(*i) != Cell::Empty);
         let Some(first) = filled.next() else { return false };
         let Cell::Text(text) = row.cell(first) else { return false };
         let is_alone = filled.next().is_none();
-        let goes_on = !self.held.is_empty() && row.n_cells() < self.min_width;
-        if goes_on && std::str::from_utf8(text).is_ok_and(|text| !is_value(&OwnedCell::Text(text.to_owned())))
-        {
-            return true;
-        }
         if !is_alone && !text.first().is_some_and(u8::is_ascii_alphabetic) {
             return false;
         }
@@ -271,6 +275,31 @@ impl BodyRows {
         }
         self.is_told_apart && !self.has_totals && text.len() <= 20 && is_total(text)
     }
+
+    /// Whether the row goes on with the notes above it: it has words, and none of its cells is a
+    /// value in a column of values. `1;Excludes the islands` and `-;Zero` are lines of a footer.
+    fn goes_on(&self, row: Row<'_>) -> bool {
+        let is_value_at = |i: usize| {
+            let cell = row.cell(i).to_owned_cell();
+            self.longest[i] == 0 && cell != OwnedCell::Empty && is_value(&cell)
+        };
+        let is_word = |i: usize| match row.cell(i) {
+            Cell::Text(text) => text.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()),
+            _ => false,
+        };
+        let width = self.longest.len();
+        (0..width).any(is_word) && !(0..width).any(is_value_at) && self.longest.contains(&0)
+    }
+}
+
+/// The names of the columns, and each row of a header of several.
+fn headers(layout: &Layout) -> Vec<Vec<String>> {
+    let rows = layout.header_rows.iter().filter(|row| layout.header_rows.len() > 1 && n_named(row) > 1);
+    std::iter::once(&layout.names).chain(rows).cloned().collect()
+}
+
+fn n_named(row: &[String]) -> usize {
+    row.iter().filter(|name| !name.is_empty()).count()
 }
 
 fn first_text(cells: &[OwnedCell]) -> Option<&str> {

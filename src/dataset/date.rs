@@ -4,7 +4,9 @@
 //! A format is written in strftime's letters, of which a few are read: `%Y` four digits, `%y` two,
 //! `%m %d %H` one or two, `%b` the name of a month in English, Portuguese, Spanish, French or
 //! German, `%M %S` two, `%I` an hour of half a day and `%p` which half, `%f` a fraction of a second
-//! or nothing, `%z` nothing, `Z` or an offset. Everything else stands for itself. A time without a date is one on 1970-01-01.
+//! or nothing, `%z` nothing, `Z` or an offset, `%Z` the name of a zone such as `GMT-3` or `CEST`, `%e` the
+//! end of an interval whose begin is read. Everything else stands for itself. A time without a date is one
+//! on 1970-01-01.
 
 use super::row::OwnedCell;
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
@@ -29,6 +31,10 @@ const DATES: &[&str] = &[
     "%b %d, %Y",
     "%b %Y",
     "%b-%y",
+    "%b-%Y",
+    "%b/%y",
+    "%b/%Y",
+    "%Y/%b",
 ];
 /// Times that follow a date.
 const TIMES_AFTER: &[&str] = &[
@@ -42,6 +48,41 @@ const TIMES_AFTER: &[&str] = &[
     " %I:%M:%S%f %p",
     " %I:%M %p",
 ];
+/// Times with the name of a zone behind them.
+const TIMES_IN_ZONES: &[&str] = &[" %H:%M:%S%f %Z", " %H:%M %Z", " %I:%M:%S%f %p %Z", " %I:%M %p %Z"];
+/// Zones by their names, in minutes; where a name stands for several, the commonest.
+const ZONES: &[(&str, i32)] = &[
+    ("GMT", 0),
+    ("UTC", 0),
+    ("WET", 0),
+    ("WEST", 60),
+    ("BST", 60),
+    ("CET", 60),
+    ("MEZ", 60),
+    ("CEST", 120),
+    ("MESZ", 120),
+    ("EET", 120),
+    ("EEST", 180),
+    ("MSK", 180),
+    ("JST", 540),
+    ("AEST", 600),
+    ("AEDT", 660),
+    ("BRST", -120),
+    ("BRT", -180),
+    ("ART", -180),
+    ("EDT", -240),
+    ("EST", -300),
+    ("CDT", -300),
+    ("CST", -360),
+    ("MDT", -360),
+    ("MST", -420),
+    ("PDT", -420),
+    ("PST", -480),
+];
+/// Months, each with two digits, which a number or the half of a year has not.
+const MONTHS_OF_YEARS: &[&str] = &["%Y-%m", "%Y/%m", "%m/%Y"];
+/// What parts the begin of an interval from its end.
+const UNTIL: &[&str] = &[" - ", " \u{2013} ", "/", " to ", " / "];
 /// Eight digits for the day, which alone are a number.
 const PACKED: &[&str] = &["%Y%m%d:%H%M", "%Y%m%dT%H%M%S%z"];
 /// Times that stand alone.
@@ -63,6 +104,8 @@ const MONTHS: [&[&str]; 12] = [
 ];
 /// Hours and minutes as four digits: a time only where the column's name says so.
 pub(super) const FOUR_DIGITS: &str = "%H%M";
+/// Year and month with a point between them, likewise.
+pub(super) const YEAR_POINT_MONTH: &str = "%Y.%m";
 /// A day as eight digits, likewise.
 pub(super) const EIGHT_DIGITS: &str = "%Y%m%d";
 
@@ -75,13 +118,34 @@ pub fn parse(text: &str, format: &str) -> Option<i64> {
 pub(super) fn candidates<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Vec<String> {
     let Some(first) = texts.clone().next() else { return Vec::new() };
     // Nearly all columns are no dates; their first cell shows it at once.
-    if !first.bytes().any(|byte| byte.is_ascii_digit()) || first.len() < 4 || first.len() > 35 {
+    if !first.bytes().any(|byte| byte.is_ascii_digit()) || first.len() < 4 || first.len() > 60 {
         return Vec::new();
     }
-    let with_date = DATES.iter().flat_map(|date| TIMES_AFTER.iter().map(move |time| format!("{date}{time}")));
-    let fixed = PACKED.iter().chain(TIMES).map(|format| (*format).to_owned());
+    let is_interval =
+        first.get(10..).is_some_and(|rest| rest.len() > 10 && UNTIL.iter().any(|until| rest.contains(until)));
+    let end = if is_interval { "%e" } else { "" };
+    let has_zone = first.len() > 12 && first.bytes().any(|byte| byte.is_ascii_uppercase());
+    let times = || TIMES_AFTER.iter().chain(TIMES_IN_ZONES.iter().filter(|_| has_zone));
+    let with_date = DATES.iter().flat_map(|date| times().map(move |time| format!("{date}{time}{end}")));
+    let fixed = PACKED.iter().chain(TIMES).chain(MONTHS_OF_YEARS).map(|format| (*format).to_owned());
     let all = with_date.chain(fixed);
-    all.filter(|format| texts.clone().all(|text| parse(text, format).is_some())).collect()
+    let fits = |format: &String| {
+        texts.clone().all(|text| parse(text, format).is_some())
+            && (format != "%Y-%m" && format != "%Y/%m" || !texts.clone().all(is_span_of_years))
+    };
+    all.filter(fits).collect()
+}
+
+/// Whether the text is a day or a time. A month alone names columns as often as it is a value.
+pub(super) fn is_day_or_time(text: &str) -> bool {
+    let has_day = |format: &String| ["%d", "%H", "%I"].iter().any(|letter| format.contains(letter));
+    candidates(&[text].into_iter()).iter().any(has_day)
+}
+
+/// `2010-11` is rather the year from one autumn to the next than a month.
+fn is_span_of_years(text: &str) -> bool {
+    let part = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
+    matches!((part(2..4), part(5..7)), (Some(year), Some(next)) if (year + 1) % 100 == next)
 }
 
 /// The format with day and month exchanged, for formats in which they can be mistaken.
@@ -143,7 +207,7 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
     let mut letters = format.bytes();
     // Without separators around them, hours and minutes are two digits each.
     let fixed = format.contains("%H%M");
-    let packed = format.contains("%Y%m%d");
+    let packed = format.contains("%Y%m%d") || !format.contains("%d");
     while let Some(letter) = letters.next() {
         if letter != b'%' {
             text = text.strip_prefix(&[letter])?;
@@ -165,6 +229,8 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
             b'S' => second = digits(&mut text, 2, 2)?,
             b'f' => ms = fraction(&mut text)?,
             b'z' => offset_min = offset(&mut text)?,
+            b'Z' => offset_min = zone(&mut text)?,
+            b'e' => text = after_interval(text, format)?,
             _ => return None,
         }
     }
@@ -230,6 +296,43 @@ fn fraction(text: &mut &[u8]) -> Option<i32> {
     Some(first_three.fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
 }
 
+/// `BRT`, `GMT-3`, `UTC+02:00`, also in brackets, in minutes.
+fn zone(text: &mut &[u8]) -> Option<i32> {
+    let bare = text.strip_prefix(b"(").and_then(|rest| rest.strip_suffix(b")")).unwrap_or(text);
+    let n = bare.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (name, mut rest) = bare.split_at(n);
+    let (_, minutes) = ZONES.iter().find(|(known, _)| known.as_bytes() == name)?;
+    *text = &[];
+    if rest.is_empty() {
+        return Some(*minutes);
+    }
+    if name != b"GMT" && name != b"UTC" {
+        return None;
+    }
+    let sign = match rest.split_off_first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let hours = digits(&mut rest, 1, 2)?;
+    rest = rest.strip_prefix(b":").unwrap_or(rest);
+    let further = if rest.is_empty() { 0 } else { digits(&mut rest, 2, 2)? };
+    (rest.is_empty() && hours <= 14 && further <= 59).then_some(sign * (hours * 60 + further))
+}
+
+/// Nothing is left of the end of an interval, which is written as its begin was; a remark in brackets
+/// may follow.
+fn after_interval<'a>(text: &'a [u8], format: &str) -> Option<&'a [u8]> {
+    let end = UNTIL.iter().find_map(|until| text.strip_prefix(until.as_bytes()))?;
+    let (begin, _) = format.split_once("%e")?;
+    let bare = end.strip_suffix(b")").and_then(|end| {
+        let open = end.windows(2).position(|pair| pair == b" (")?;
+        Some(&end[..open])
+    });
+    parse_bytes(bare.unwrap_or(end), begin)?;
+    Some(&[])
+}
+
 /// `Z`, `+03:00`, `-0300` or nothing, in minutes.
 fn offset(text: &mut &[u8]) -> Option<i32> {
     let sign = match text.first() {
@@ -240,7 +343,7 @@ fn offset(text: &mut &[u8]) -> Option<i32> {
         }
         Some(b'+') => 1,
         Some(b'-') => -1,
-        Some(_) => return None,
+        Some(_) => return Some(0),
     };
     *text = &text[1..];
     let hours = digits(text, 2, 2)?;
@@ -275,6 +378,16 @@ mod tests {
             ("7 de setembro de 2024", "%d de %b de %Y", Some("2024-09-07T00:00:00Z")),
             ("Dec 24, 2024", "%b %d, %Y", Some("2024-12-24T00:00:00Z")),
             ("5 jui 2024", "%d %b %Y", None), ("5 foo 2024", "%d %b %Y", None), ("5 ja 2024", "%d %b %Y", None),
+            ("2025/05/07 2:04:28 PM GMT-3", "%Y/%m/%d %I:%M:%S%f %p %Z", Some("2025-05-07T17:04:28Z")),
+            ("07/05/2025 14:04 BRT", "%d/%m/%Y %H:%M %Z", Some("2025-05-07T17:04:00Z")),
+            ("2025-07-01 10:00:00 CEST", "%Y-%m-%d %H:%M:%S%f %Z", Some("2025-07-01T08:00:00Z")),
+            ("2025-07-01 10:00 (UTC+05:30)", "%Y-%m-%d %H:%M %Z", Some("2025-07-01T04:30:00Z")),
+            ("2025-07-01 10:00 XYZ", "%Y-%m-%d %H:%M %Z", None), ("2025-07-01 10:00 CET+1", "%Y-%m-%d %H:%M %Z", None),
+            ("01.01.2022 23:00 - 02.01.2022 00:00", "%d.%m.%Y %H:%M%e", Some("2022-01-01T23:00:00Z")),
+            ("01.01.2022 00:00 - 01.01.2022 01:00 (CET/CEST)", "%d.%m.%Y %H:%M%e", Some("2022-01-01T00:00:00Z")),
+            ("01.01.2022 00:00 - soon", "%d.%m.%Y %H:%M%e", None),
+            ("1949-01", "%Y-%m", Some("1949-01-01T00:00:00Z")), ("1949-1", "%Y-%m", None),
+            ("12/2020", "%m/%Y", Some("2020-12-01T00:00:00Z")), ("2012.10", "%Y.%m", Some("2012-10-01T00:00:00Z")),
             ("20160101:0010", "%Y%m%d:%H%M", Some("2016-01-01T00:10:00Z")),
             ("20200229", "%Y%m%d", Some("2020-02-29T00:00:00Z")), ("2020022", "%Y%m%d", None),
             ("9:05", "%H:%M", Some("1970-01-01T09:05:00Z")),
@@ -301,6 +414,14 @@ mod tests {
         assert_eq!(fit(&["0000 UTC", "2300 UTC"]), ["%H%M UTC"]);
         assert_eq!(fit(&["18.00.00"]), ["%H.%M.%S"]);
         assert!(fit(&["1200"]).is_empty(), "four digits alone are a number");
+        assert_eq!(fit(&["2020-11", "2020-12"]), ["%Y-%m"]);
+        assert!(fit(&["2010-11", "2011-12"]).is_empty(), "years from autumn to autumn");
+        assert!(fit(&["1/2020", "2/2020"]).is_empty(), "the halves of a year");
+        assert_eq!(
+            fit(&["2020-06-01T12:00:00.0/2020-06-01T12:01:00.0"]),
+            ["%Y-%m-%dT%H:%M:%S%f%z%e"],
+            "intervals"
+        );
         assert!(fit(&["2024-01-01", "soon"]).is_empty());
         assert!(fit(&[]).is_empty());
         assert_eq!(exchanged("%d/%m/%Y %H:%M").as_deref(), Some("%m/%d/%Y %H:%M"));

@@ -12,7 +12,10 @@ use super::{
     transcode::count_feeds,
 };
 use csv::{ByteRecord, ReaderBuilder, Terminator};
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    borrow::Cow,
+    io::{BufRead, BufReader, Read},
+};
 
 /// Enough to see every habit of a file that has habits.
 const SAMPLE_BYTES: u64 = 1 << 18;
@@ -28,7 +31,8 @@ const NONE: u8 = 0x1f;
 pub(super) struct Dialect {
     delimiter: u8,
     pub(super) reason: String,
-    /// Lines before the first that are no part of the table: an Excel `sep=;` line.
+    /// Lines before the first that are no part of the table: an Excel `sep=;` line, the settings of an
+    /// instrument up to the line that ends them.
     pub(super) n_skipped: u64,
     /// Where blanks part the columns.
     spacing: Option<Spacing>,
@@ -79,7 +83,7 @@ pub(super) fn sample(
     }
     let (sep_line, n_skipped) = match sep_line(&text) {
         Some(delimiter) => (Some(delimiter), 1),
-        None => (None, 0),
+        None => (None, header_end(&text)),
     };
     let dialect = match (forced, sep_line) {
         (Some(delimiter), _) => {
@@ -89,7 +93,7 @@ pub(super) fn sample(
                 )))
             })?;
             let reason = "given with the upload".to_owned();
-            let spacing = spaced::detect(&text).filter(|_| delimiter == b' ');
+            let spacing = spaced::detect(&blanked(&text, n_skipped)).filter(|_| delimiter == b' ');
             let delimiter = if spacing.is_some() { b'\t' } else { delimiter };
             Dialect { delimiter, reason, n_skipped, spacing }
         }
@@ -97,7 +101,13 @@ pub(super) fn sample(
             let reason = "the file's first line names it".to_owned();
             Dialect { delimiter, reason, n_skipped, spacing: None }
         }
-        (None, None) => detect(&text),
+        (None, None) => {
+            let dialect = Dialect { n_skipped, ..detect(&blanked(&text, n_skipped)) };
+            if dialect.delimiter == NONE && dialect.spacing.is_none() {
+                check_one_column(&text)?;
+            }
+            dialect
+        }
     };
     let rows = parse_sample(&text, &dialect);
     let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0) as u64;
@@ -129,6 +139,68 @@ fn sep_line(text: &str) -> Option<u8> {
         [] => Some(b'\t'),
         _ => None,
     }
+}
+
+/// The line that says where the settings above the table end, as `***End_of_Header***` and `[Data]`
+/// do; 0 where none does. Of several it is the one with most lines of numbers below it.
+fn header_end(text: &str) -> u64 {
+    let lines: Vec<&str> = text.lines().collect();
+    let marks: Vec<usize> = (0..lines.len()).filter(|i| ends_header(lines[*i])).collect();
+    let ends = marks.iter().skip(1).copied().chain([lines.len()]);
+    let n_below = |mark: usize, end: usize| {
+        let is_row = |line: &&&str| {
+            let first = line.trim_start().bytes().next();
+            first.is_some_and(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte))
+        };
+        lines[mark + 1..end].iter().filter(is_row).count()
+    };
+    let longest = marks.iter().zip(ends).max_by_key(|(mark, end)| n_below(**mark, *end));
+    longest.filter(|(mark, end)| n_below(**mark, *end) >= 2).map_or(0, |(mark, _)| *mark as u64 + 1)
+}
+
+/// Refuses a text most lines of which hold several numbers between blanks, but not the same number of
+/// them: reports and the input of programs, of which one column of text would be made.
+fn check_one_column(text: &str) -> Result<(), ReadError> {
+    const MIN_LINES: usize = 8;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let is_several = |line: &&&str| spaced::is_numeric(line) && number_format::shape(line.trim()).is_none();
+    let mut widths: Vec<usize> =
+        lines.iter().filter(is_several).map(|line| spaced::split(line).len()).filter(|n| *n > 1).collect();
+    widths.sort_unstable();
+    let (Some(fewest), Some(most)) = (widths.first(), widths.last()) else { return Ok(()) };
+    if lines.len() < MIN_LINES || widths.len() * 2 < lines.len() || fewest == most {
+        return Ok(());
+    }
+    Err(ReadError::MalformedCsv(Problem::new(format!(
+        "its lines hold from {fewest} to {most} cells between blanks, so it is no one table but several, or the input of a program; save the one that is wanted as a file of its own, with as many cells in every line"
+    ))))
+}
+
+fn ends_header(line: &str) -> bool {
+    let line = line.trim();
+    let bare = line.trim_matches(|c: char| !c.is_alphanumeric());
+    if bare.len() < 4 || bare.len() > 16 {
+        return false;
+    }
+    let is_marked = line.starts_with(|c: char| !c.is_alphanumeric() && c != '"')
+        && line.ends_with(|c: char| !c.is_alphanumeric() && c != '"');
+    let words: Vec<String> =
+        bare.split(['_', ' ', '-']).map(str::to_lowercase).filter(|word| word != "of").collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["end", "header"] | ["header", "end"] | ["endheader"] | ["begin" | "start", "data"] => true,
+        // `Data` alone names a column of days.
+        ["data"] => is_marked,
+        _ => false,
+    }
+}
+
+/// The text with its first lines empty.
+fn blanked(text: &str, n_lines: u64) -> Cow<'_, str> {
+    if n_lines == 0 {
+        return Cow::Borrowed(text);
+    }
+    let at = text.match_indices('\n').nth(n_lines as usize - 1).map_or(text.len(), |(at, _)| at + 1);
+    Cow::Owned("\n".repeat(n_lines as usize) + &text[at..])
 }
 
 pub(super) fn reader<R: Read>(text: R, dialect: &Dialect, buffer: usize) -> csv::Reader<R> {

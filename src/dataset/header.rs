@@ -12,6 +12,7 @@ use super::{
     affix::Affix,
     date, delimited,
     error::{Problem, ReadError},
+    further_tables::{self, Further},
     header_block::Block,
     header_start,
     missing::Missing,
@@ -23,6 +24,8 @@ use super::{
 
 /// Rows that are looked at to learn what a column holds.
 const BODY_ROWS: usize = 100;
+/// Numbers that may be years.
+const YEARS: std::ops::RangeInclusive<f64> = 1900.0..=2100.0;
 /// Units are short: `kg/m³`, `W/(m² K)`.
 const MAX_UNIT_CHARS: usize = 20;
 
@@ -36,24 +39,47 @@ pub(super) struct Layout {
     pub(super) width: usize,
     /// Cells that a row must have; those after are unnamed and may be left out.
     pub(super) min_width: usize,
-    /// The header's cells as written; empty where there is none.
+    /// The rows of the header as written.
+    pub(super) header_rows: Vec<Vec<String>>,
+    /// The header's cells; empty where there is none.
     pub(super) names: Vec<String>,
     pub(super) units: Vec<Option<String>>,
     pub(super) reason: String,
     pub(super) units_reason: Option<String>,
     /// Whether the header was taken for one although nothing tells it from the data.
     pub(super) is_assumed: bool,
+    /// Whether each column holds values; nothing where that was not asked.
+    pub(super) holds_values: Vec<bool>,
     /// First and last line of what looks like another table above this one.
     pub(super) table_above: Option<(u64, u64)>,
+    /// The tables under this one, which ends where the first of them begins.
+    pub(super) further: Vec<Further>,
+}
+
+impl Layout {
+    /// The line after the last of the table.
+    pub(super) fn end_line(&self) -> u64 {
+        self.further.first().map_or(u64::MAX, |further| further.first_line)
+    }
+
+    /// Whether the row is one of the table's.
+    pub(super) fn holds(&self, line: u64) -> bool {
+        (self.first_data_line..self.end_line()).contains(&line)
+    }
 }
 
 /// Finds the table in the sample.
 pub(super) fn find(
     rows: &[SampleRow],
+    is_workbook: bool,
     options: &ReadOptions,
     missing: &Missing,
 ) -> Result<Layout, ReadError> {
-    let usual = delimited::usual_width(&delimited::without_comments(rows));
+    let usual = match options.header_row {
+        Some(line) if line > 0 => width_under(rows, line),
+        _ => None,
+    };
+    let usual = usual.unwrap_or_else(|| delimited::usual_width(&delimited::without_comments(rows)));
     let filled: Vec<&SampleRow> = rows
         .iter()
         .filter(|row| row.n_filled() > 0 && (row.cells.len() == usual || !delimited::is_comment(row)))
@@ -74,9 +100,11 @@ pub(super) fn find(
             .position(|row| row.line == line)
             .ok_or_else(|| no_such_line("header_row", line, last.line))?,
     };
+    let row_names = header_start::over_row_names(&filled, start, usual);
+    let is_open = options.header_row.is_none() && found.is_none() && row_names.is_none();
+    let start = if is_open && names_few_above(&filled, start, usual, missing) { start - 1 } else { start };
     let top = filled[start];
     let body = &filled[start + 1..];
-    let row_names = header_start::over_row_names(&filled, start, usual);
     let (has_header, reason, is_assumed) = match options.header_row {
         None if found.is_some() => {
             (true, found.as_ref().map_or_else(String::new, |found| found.reason.clone()), false)
@@ -116,7 +144,23 @@ pub(super) fn find(
             layout.first_data_line += 1;
         }
     }
-    if filled.iter().all(|row| row.line < layout.first_data_line) {
+    let body: Vec<&SampleRow> =
+        filled.iter().copied().filter(|row| row.line >= layout.first_data_line).collect();
+    if layout.header_line.is_some() && !layout.is_assumed {
+        layout.further = further_tables::find(&body, &layout.names, !is_workbook, missing);
+        if let Some(largest) = largest_under(&layout.further, &body).filter(|_| options.header_row.is_none())
+        {
+            let (first, last) =
+                (layout.header_line.unwrap_or(layout.first_data_line), largest.first_line - 1);
+            let from = rows.partition_point(|row| row.line < largest.first_line);
+            let under = find(&rows[from..], is_workbook, options, missing)?;
+            return Ok(Layout { table_above: Some((first, last)), ..under });
+        }
+    }
+    let end = layout.end_line();
+    let body: Vec<&SampleRow> = body.into_iter().filter(|row| row.line < end).collect();
+    layout.holds_values = (0..layout.width).map(|i| is_value_column(&body, i, missing)).collect();
+    if body.is_empty() {
         return Err(ReadError::EmptyFile(Problem::new(format!(
             "there is a header in line {} but no row of data under it",
             top.line
@@ -137,6 +181,8 @@ fn take_header(layout: &mut Layout, filled: &[&SampleRow], block: Block, row_nam
     let is_padded = body.iter().all(|row| row.cells.len() <= layout.width);
     layout.min_width = if is_padded { n_used(top).min(layout.width) } else { n_used(top) };
     layout.width = layout.width.max(n_named);
+    let texts = |row: &&SampleRow| row.cells.iter().map(|cell| cell.borrow().to_text()).collect();
+    layout.header_rows = rows.iter().map(texts).collect();
     layout.names = row_names.unwrap_or_else(|| block.names(filled, layout.width));
     // `# time,force`: programs mark their header as a comment.
     let bare = layout.names.first().and_then(|name| name.strip_prefix(['#', '%']));
@@ -262,6 +308,39 @@ fn table_start(filled: &[&SampleRow], usual: usize) -> usize {
     filled.iter().enumerate().position(is_start).unwrap_or(0)
 }
 
+/// Whether the row above the first full one names columns, though not all of them: those of its cells
+/// that are filled are words over values, and the rest has no header.
+fn names_few_above(filled: &[&SampleRow], start: usize, usual: usize, missing: &Missing) -> bool {
+    let Some(above) = start.checked_sub(1).map(|i| filled[i]) else { return false };
+    let (top, body) = (filled[start], &filled[start..]);
+    let is_whole = above.cells.len() == usual || n_used(above) * 3 >= usual * 2 && above.cells.len() < usual;
+    let are_words = above.cells.iter().all(|cell| !is_value(cell));
+    let (is_header, _, is_assumed) = judge_header(above, body, missing);
+    is_whole
+        && are_words
+        && above.line + 1 == top.line
+        && above.n_filled() >= 2
+        && is_header
+        && !is_assumed
+        && !judge_header(top, &body[1..], missing).0
+}
+
+/// The table under this one that has more than twice its rows in the sample, where one has.
+fn largest_under<'a>(further: &'a [Further], body: &[&SampleRow]) -> Option<&'a Further> {
+    let n_rows = |from: u64, to: u64| body.iter().filter(|row| row.line > from && row.line < to).count();
+    let ends = further.iter().skip(1).map(|next| next.first_line).chain([u64::MAX]);
+    let sizes = further.iter().zip(ends).map(|(table, end)| (table, n_rows(table.header_line, end)));
+    let (largest, n) = sizes.max_by_key(|(_, n)| *n)?;
+    (n > 2 * n_rows(0, further[0].first_line)).then_some(largest)
+}
+
+/// The width of the rows directly under the header that the caller named; other tables may be wider.
+fn width_under(rows: &[SampleRow], header: u64) -> Option<usize> {
+    let under: Vec<&SampleRow> = rows.iter().filter(|row| row.line > header && row.n_filled() > 0).collect();
+    let n = under.windows(2).take_while(|pair| pair[1].line == pair[0].line + 1).count() + 1;
+    (under.len() >= 2 && n >= 2).then(|| delimited::usual_width(&under[..n.min(BODY_ROWS)]))
+}
+
 pub(super) fn n_used(row: &SampleRow) -> usize {
     row.cells.iter().rposition(|cell| *cell != OwnedCell::Empty).map_or(0, |i| i + 1)
 }
@@ -272,7 +351,7 @@ pub(super) fn is_value(cell: &OwnedCell) -> bool {
         OwnedCell::Text(text) => {
             number_format::shape(text).is_some()
                 || Affix::of(text).and_then(|affix| number_format::shape(&affix.strip(text)?)).is_some()
-                || !date::candidates(&[text.as_str()].into_iter()).is_empty()
+                || date::is_day_or_time(text)
         }
         OwnedCell::Empty => false,
         OwnedCell::Number(_)
@@ -323,10 +402,15 @@ fn judge_header(top: &SampleRow, body: &[&SampleRow], missing: &Missing) -> (boo
     if n_words >= n_values.max(1) {
         return (true, format!("it has words over {n_words} column(s) of numbers or dates"), false);
     }
-    if is_even_run(&values) && values.len() < top.n_filled() {
+    let names_rows = values.len() < top.n_filled() || is_over_words(top, body);
+    let is_run = is_even_run(&values) || header_start::are_years(top) || has_years_over_others(top, body);
+    if is_run && names_rows {
         return (
             true,
-            format!("it has words, and a run of numbers from {} on, as years are", values[0]),
+            match &values[..] {
+                [year] => format!("it has words, and the year {year} over other numbers"),
+                _ => format!("it has words, and a run of numbers from {} on, as years are", values[0]),
+            },
             false,
         );
     }
@@ -341,6 +425,34 @@ fn judge_header(top: &SampleRow, body: &[&SampleRow], missing: &Missing) -> (boo
         return (!body.is_empty() || top.n_filled() > 0, "it is the first row".to_owned(), true);
     }
     (true, "it is the first row; all columns are text, so nothing tells it from the data".to_owned(), true)
+}
+
+/// `place;2018`: each value is a year, over numbers that are none.
+fn has_years_over_others(top: &SampleRow, body: &[&SampleRow]) -> bool {
+    let is_year = |cell: &OwnedCell| match cell {
+        OwnedCell::Text(text) => text.len() == 4 && text.parse().is_ok_and(|year| YEARS.contains(&year)),
+        OwnedCell::Number(number) => number.fract() == 0.0 && YEARS.contains(number),
+        _ => false,
+    };
+    let is_over_others = |i: usize| {
+        let below: Vec<&OwnedCell> = body
+            .iter()
+            .take(BODY_ROWS)
+            .filter_map(|row| row.cells.get(i))
+            .filter(|cell| is_value(cell))
+            .collect();
+        let n_years = below.iter().filter(|cell| is_year(cell)).count();
+        below.len() >= 2 && n_years * 5 <= below.len()
+    };
+    let mut values = (0..top.cells.len()).filter(|i| is_value(&top.cells[*i])).peekable();
+    values.peek().is_some() && values.all(|i| is_year(&top.cells[i]) && is_over_others(i))
+}
+
+/// Whether the first cell is empty, over a column of words.
+fn is_over_words(top: &SampleRow, body: &[&SampleRow]) -> bool {
+    let is_word = |cell: &OwnedCell| *cell != OwnedCell::Empty && !is_value(cell);
+    let n_words = body.iter().filter(|row| row.cells.first().is_some_and(is_word)).count();
+    top.cells.first() == Some(&OwnedCell::Empty) && n_words * 2 > body.len()
 }
 
 /// `2000, 2001, 2002`: whole numbers with one step.
@@ -369,6 +481,12 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
             return false;
         }
         let is_dash = matches!(text, "" | "-" | "–" | "—");
+        if !is_dash
+            && !matches!(bare_unit(text), "-" | "")
+            && !text.contains(|c: char| c.is_alphabetic() || !c.is_ascii() || c == '%')
+        {
+            return false;
+        }
         if is_value_column(body, i, missing) {
             n_numeric += 1;
             n_units += usize::from(!is_dash);
@@ -389,7 +507,7 @@ fn unit_of(cell: &OwnedCell) -> Option<String> {
     (!matches!(bare, "" | "-" | "–" | "—")).then(|| bare.to_owned())
 }
 
-fn bare_unit(text: &str) -> &str {
+pub(super) fn bare_unit(text: &str) -> &str {
     let inner = [('[', ']'), ('(', ')')].into_iter().find_map(|(open, close)| {
         let inner = text.strip_prefix(open)?.strip_suffix(close)?;
         (!inner.contains([open, close])).then_some(inner)
@@ -410,7 +528,7 @@ mod tests {
     }
 
     fn layout(text: &str) -> Layout {
-        find(&rows(text), &ReadOptions::default(), &Missing::default()).unwrap()
+        find(&rows(text), false, &ReadOptions::default(), &Missing::default()).unwrap()
     }
 
     #[test]
@@ -428,6 +546,11 @@ mod tests {
             (";a;b\n0;1;2\n1;3;4", Some(1), 2, "an unnamed first column"),
             ("x;x;;;x\n1;2;3;4;5\n6;7;8;9;10", Some(1), 2, "some names are missing"),
             ("Data;v\n01/02/2024;1\n02/02/2024;2", Some(1), 2, "dates are values"),
+            ("place;2007/Nov;2007/Dez;2008/Jan\nA;1;2;3\nB;4;5;6", Some(1), 2, "months name columns"),
+            ("Data;Mail;;\n01/02/2024;a@b;yes;no\n02/02/2024;c@d;no;no", Some(1), 2, "two names over four columns"),
+            ("place;2018\nA;1\nB;2400\nC;7", Some(1), 2, "a single year over other numbers"),
+            ("A;2018\nB;2017\nC;2018", None, 1, "years over years"),
+            (";1985;1993;2000\nA;1;2;3\nB;4;5;6", Some(1), 2, "years with gaps over the names of rows"),
         ];
         for (text, header, first_data, why) in cases {
             let layout = layout(text);
@@ -464,7 +587,7 @@ mod tests {
         let rows = rows("a;b\nc;d\n1;2\n3;4");
         let read = |header_row, units_row| {
             let options = ReadOptions { header_row, units_row, ..ReadOptions::default() };
-            find(&rows, &options, &Missing::default()).map_err(|error| error.slug())
+            find(&rows, false, &options, &Missing::default()).map_err(|error| error.slug())
         };
         let second = read(Some(2), None).unwrap();
         assert_eq!((second.header_line, second.first_data_line), (Some(2), 3));
@@ -476,7 +599,7 @@ mod tests {
     #[test]
     fn nothing_to_read() {
         let read = |text: &str| {
-            find(&rows(text), &ReadOptions::default(), &Missing::default()).map_err(|e| e.slug())
+            find(&rows(text), false, &ReadOptions::default(), &Missing::default()).map_err(|e| e.slug())
         };
         assert_eq!(read(";;\n;").unwrap_err(), "empty-file");
         assert_eq!(read("x;y;z").unwrap_err(), "empty-file", "a header alone");

@@ -39,9 +39,17 @@ impl Block {
     /// columns of numbers, and is no row of units.
     pub(super) fn from(first: usize, filled: &[&SampleRow], width: usize, missing: &Missing) -> Self {
         let mut block = Self::one(first);
-        let mut named: Vec<bool> = (0..width).map(|i| is_filled(filled[first], i)).collect();
+        // Cells merged over both rows say the same twice; the others of the lower row are the names.
+        while filled.get(block.last + 1).is_some_and(|row| repeats(filled[block.last], row, width))
+            && block.last - first < MAX_ROWS
+            && filled.len() > block.last + 3
+        {
+            block.last += 1;
+            block.base = block.last;
+        }
+        let mut named: Vec<bool> = (0..width).map(|i| is_filled(filled[block.base], i)).collect();
         // Every column has a name of its own: what else stands above the data explains the names.
-        if named.iter().all(|named| *named) && are_distinct(filled[first]) {
+        if named.iter().all(|named| *named) && are_distinct(filled[block.base]) {
             return block;
         }
         while block.last + 1 < filled.len() && block.last - first < MAX_ROWS {
@@ -65,8 +73,11 @@ impl Block {
                 }
             }
             let goes_on = (0..width).all(|i| !(is_filled(row, i) && named[i]));
+            // `Class;Sex;;;` under the groups of the other columns.
+            let n_unnamed = named.iter().filter(|named| !**named).count();
+            let names_rest = goes_on && n_unnamed >= 2 && row.n_filled() == n_unnamed && n_values == 0;
             let is_full = n_words >= 3 || n_words >= 2 && n_words * 2 >= n_value_columns;
-            if n_values > 0 || n_words == 0 || !(goes_on || is_full) {
+            if n_values > 0 || n_words == 0 && !names_rest || !(goes_on || is_full) {
                 break;
             }
             let names = filled[block.base];
@@ -160,6 +171,25 @@ impl Block {
     }
 }
 
+/// Whether some cells say the same as those above them, and the others are years.
+fn repeats(above: &SampleRow, row: &SampleRow, width: usize) -> bool {
+    let is_same = |i: &usize| is_filled(row, *i) && row.cells.get(*i) == above.cells.get(*i);
+    let n_same = (0..width).filter(is_same).filter(|i| !is_value(&row.cells[*i])).count();
+    let others: Vec<&OwnedCell> = (0..width)
+        .filter(|i| !is_same(i))
+        .filter_map(|i| row.cells.get(i))
+        .filter(|cell| **cell != OwnedCell::Empty)
+        .collect();
+    let is_year = |cell: &&OwnedCell| match cell {
+        OwnedCell::Number(number) => number.fract() == 0.0 && (1900.0..=2100.0).contains(number),
+        OwnedCell::Text(text) => {
+            text.len() == 4 && text.parse::<u32>().is_ok_and(|year| (1900..=2100).contains(&year))
+        }
+        _ => false,
+    };
+    n_same > 0 && n_same + others.len() == width && !others.is_empty() && others.iter().all(is_year)
+}
+
 /// The row's names, each also over the empty cells to its right.
 fn spread(row: &SampleRow, width: usize) -> Vec<String> {
     let mut current = String::new();
@@ -217,6 +247,9 @@ mod tests {
         check(&format!("kg;kg;kg\na;b;c\nnorth;south;west\n{body}"), 0, (2, 2), &["north", "south", "west"]);
         check(&format!("Time;Force;Temp\ns;N;°C\n{body}"), 0, (0, 0), &["Time", "Force", "Temp"]);
         check(&format!(";a;b\nNr;;\n{body}"), 0, (0, 1), &["Nr", "a", "b"]);
+        let text = ["x;y;1;2"; 9].join("\n");
+        check(&format!(";;a;b\nKind;Sex;;\n{text}"), 0, (0, 1), &["Kind", "Sex", "a", "b"]);
+        check(&format!("code;place;Year\ncode;place;2019\n{body}"), 0, (1, 1), &["code", "place", "2019"]);
     }
 
     #[test]

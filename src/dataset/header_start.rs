@@ -12,10 +12,11 @@
 //! does not blur it.
 
 use super::{
-    header::{is_missing, is_value, n_used},
+    header::{bare_unit, is_missing, is_value, n_used},
     missing::Missing,
     number_format,
     row::{OwnedCell, SampleRow},
+    unit,
 };
 
 /// Rows in the middle of the sample that show what the columns hold.
@@ -51,7 +52,7 @@ pub(super) fn find(filled: &[&SampleRow], start: usize, width: usize, missing: &
             if is_value(cell) {
                 n_values += usize::from(!has_years);
                 n_words += usize::from(has_years);
-            } else if *cell != OwnedCell::Empty && !is_missing(cell, missing) {
+            } else if has_letter(cell) && !is_missing(cell, missing) {
                 n_words += 1;
             }
         }
@@ -79,13 +80,45 @@ pub(super) fn find(filled: &[&SampleRow], start: usize, width: usize, missing: &
     // A line with more cells than the table is rather one above it.
     let names = (top..data)
         .find(|i| is_name(i) && n_used(filled[*i]) <= width)
-        .or_else(|| (top..data).find(is_name))?;
+        .or_else(|| (top..data).find(is_name))
+        .or_else(|| (data - 1 == top && has_units_only(filled[top])).then_some(top))?;
+    let names =
+        if has_units_only(filled[names]) && is_named_above(filled, names) { names - 1 } else { names };
+    if has_units_only(filled[names]) && !is_name(&names) {
+        return None;
+    }
     // A row with words that other rows have too is one of the data.
     let repeats = |i: &usize| (0..width).any(|column| repeats_below(filled[*i], column, &filled[i + 1..]));
     let body = (names + 1..data).find(repeats).unwrap_or(data);
     let n_words = kinds(filled[names]).0;
     let reason = format!("it has words over {n_words} column(s) of numbers or dates");
     Some(Start { names, body, reason })
+}
+
+/// `0 0` is no word.
+fn has_letter(cell: &OwnedCell) -> bool {
+    let is_letter = |c: char| c.is_alphabetic() || c == '%' || c == '\u{b0}';
+    matches!(cell, OwnedCell::Text(text) if text.contains(is_letter))
+}
+
+/// `second,Volt,Volt`: known units alone.
+fn has_units_only(row: &SampleRow) -> bool {
+    let mut cells = row.cells.iter().filter(|cell| **cell != OwnedCell::Empty).peekable();
+    let is_one = |cell: &OwnedCell| matches!(cell, OwnedCell::Text(text) if unit::is_unit(bare_unit(text)));
+    cells.peek().is_some() && cells.all(is_one)
+}
+
+/// Whether the row above, which may have numbers, names each column of this row of units:
+/// `x-axis,1,2`.
+fn is_named_above(filled: &[&SampleRow], units: usize) -> bool {
+    let Some(above) = units.checked_sub(1).map(|i| filled[i]) else { return false };
+    let row = filled[units];
+    above.line + 1 == row.line
+        && above.n_filled() == row.n_filled()
+        && (0..row.cells.len()).all(|i| is_filled(above, i) == is_filled(row, i))
+        && above.cells.iter().any(|cell| *cell != OwnedCell::Empty && !is_value(cell))
+        && !has_units_only(above)
+        && are_names(above, &filled[units..], 0)
 }
 
 fn is_filled(row: &SampleRow, column: usize) -> bool {
@@ -211,7 +244,7 @@ mod tests {
 
     /// The lines of the header and of the units, and the first line of data.
     fn check(text: &str, expected: (Option<u64>, Option<u64>, u64), names: &[&str], why: &str) {
-        let layout = header::find(&rows(text), &ReadOptions::default(), &Missing::default()).unwrap();
+        let layout = header::find(&rows(text), false, &ReadOptions::default(), &Missing::default()).unwrap();
         assert_eq!((layout.header_line, layout.units_line, layout.first_data_line), expected, "{why}");
         assert_eq!(layout.names, names, "{why}");
     }
@@ -247,6 +280,8 @@ mod tests {
             body("2021-03-#;#;1#", 12)
         );
         check(&survey, (Some(1), None, 4), &["Start", "Age", "Q1"], "questions in full");
+        let scope = format!("x-axis;1;2\nsecond;Volt;Volt{}", body("0.#;0.1#;2#", 9));
+        check(&scope, (Some(1), Some(2), 3), &["x-axis", "1", "2"], "an oscilloscope numbers its channels");
         let above = format!("s;m/s;N\nTime;Speed;Force{}", body("#;1#;2#", 9));
         check(&above, (Some(2), Some(1), 3), &["Time", "Speed", "Force"], "units above the names");
     }
@@ -280,10 +315,15 @@ mod tests {
     #[test]
     fn another_table_above_is_told() {
         let text = format!("a;b;{}\n\nx;y;z{}", body("#;1;", 5), body("#;1#;2#", 20));
-        let layout = header::find(&rows(&text), &ReadOptions::default(), &Missing::default()).unwrap();
-        assert_eq!(layout.table_above, None, "the first one was read: it has the width of the second");
+        let layout = header::find(&rows(&text), false, &ReadOptions::default(), &Missing::default()).unwrap();
+        assert_eq!(
+            (layout.header_line, layout.table_above),
+            (Some(8), Some((1, 7))),
+            "the larger one is read"
+        );
         let narrow = "Table A\nx;y\n1;2\n3;4\n5;6\nTable B\na;b;c\n1;2;3\n4;5;6\n7;8;9\n10;11;12\n13;14;15";
-        let layout = header::find(&rows(narrow), &ReadOptions::default(), &Missing::default()).unwrap();
+        let layout =
+            header::find(&rows(narrow), false, &ReadOptions::default(), &Missing::default()).unwrap();
         assert_eq!((layout.header_line, layout.table_above), (Some(7), Some((3, 5))));
     }
 }

@@ -5,7 +5,7 @@
 //! encoding   bytes -> UTF-8                         delimited: which separator, records
 //! archive    is the zip what it says                workbook:  sheets, cells as a stream
 //! text_rows  rows of text, told from notes and ragged lines
-//! header     titles, header, units, first data line
+//! header     titles, header, units, first data line and last
 //! schema     a plan per column, from a sample       number_format: which mark is decimal
 //! filling    rows -> threads that own columns       body_rows: repeated headers, footers
 //! blocks     the same for text without quotes: blocks of lines -> threads
@@ -38,6 +38,7 @@ mod finish;
 mod fixed_width;
 mod flag;
 mod format;
+mod further_tables;
 mod header;
 mod header_block;
 mod header_start;

@@ -122,7 +122,9 @@ pub(super) fn shape(text: &str) -> Option<Shape> {
 fn is_grouped(digits: &str, mark: char) -> bool {
     let mut groups = digits.split(mark);
     let first = groups.next().unwrap_or_default();
+    // `00.000.208` is a code.
     (1..=3).contains(&first.len())
+        && !first.starts_with('0')
         && first.bytes().all(|byte| byte.is_ascii_digit())
         && groups.all(|group| group.len() == 3 && group.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -412,7 +414,9 @@ mod tests {
         assert_eq!(shape("1.234.567"), Some(Shape::Grouped('.')));
         assert_eq!(shape("1 234"), Some(Shape::Grouped(' ')));
         assert_eq!(shape("-1.234,5"), Some(Shape::Both { thousands: '.', decimal: ',' }));
-        for no_number in ["", "-", ".", "1.2.3", "1.2,3", "1,234.5.6", "12 kg", "1e", "abc", "10:30", "1/2"] {
+        for no_number in
+            ["", "-", ".", "1.2.3", "1.2,3", "1,234.5.6", "12 kg", "1e", "abc", "10:30", "1/2", "00.000.208"]
+        {
             assert_eq!(shape(no_number), None, "{no_number}");
         }
     }

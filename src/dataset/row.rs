@@ -65,7 +65,7 @@ impl<'a> Row<'a> {
     /// The cell of the `i`-th column.
     pub(super) fn cell(&self, i: usize) -> Cell<'a> {
         match self {
-            Self::Text { record, .. } => match record.get(i).map(<[u8]>::trim_ascii) {
+            Self::Text { record, .. } => match record.get(i).map(trimmed) {
                 None | Some([]) => Cell::Empty,
                 Some(text) => Cell::Text(text),
             },
@@ -133,6 +133,16 @@ impl Cell<'_> {
             Self::Error => "#ERROR!".to_owned(),
         }
     }
+}
+
+/// A cell without the blanks around it, those that do not break included.
+pub(super) fn trimmed(cell: &[u8]) -> &[u8] {
+    let cell = cell.trim_ascii();
+    let is_other = |byte: Option<&u8>| byte.is_some_and(|byte| !byte.is_ascii());
+    if !is_other(cell.first()) && !is_other(cell.last()) {
+        return cell;
+    }
+    std::str::from_utf8(cell).map_or(cell, |text| text.trim().as_bytes())
 }
 
 /// 0.07 as 7: the product has a last digit too many.

@@ -100,6 +100,12 @@ pub(super) fn look(name: &str, cells: &[OwnedCell], missing: &Missing, is_workbo
         if names_a_date(name) && texts.clone().all(is_day) {
             return Look::Dates(date::EIGHT_DIGITS.to_owned());
         }
+        let is_month = |text: &str| {
+            text.len() == 7 && date::parse(text, date::YEAR_POINT_MONTH).is_some_and(date::is_plausible)
+        };
+        if names_a_date(name) && texts.clone().all(is_month) {
+            return Look::Dates(date::YEAR_POINT_MONTH.to_owned());
+        }
         if let Some(format) = date::candidates(&texts).into_iter().next() {
             return Look::Dates(format);
         }
@@ -339,6 +345,9 @@ mod tests {
         check("MESS_DATUM", &["20200101", "20200229"], &Look::Dates("%Y%m%d".to_owned()));
         check("MESS_DATUM", &["20200101", "20200230"], &Look::Numbers);
         check("count", &["20200101", "20200229"], &Look::Numbers);
+        check("Data", &["2012.09", "2012.10"], &Look::Dates("%Y.%m".to_owned()));
+        check("Data", &["2012.09", "2012.13"], &Look::Numbers);
+        check("year", &["2012.09", "2012.10"], &Look::Numbers);
         check("price", &["R$ 5,5", "R$ 1.000,00"], &Look::NumbersWith(Affix::of("R$ 1").unwrap()));
         check("share", &["5,5%", "3"], &Look::Texts);
         check("alive", &["yes", "no"], &Look::Texts);

@@ -86,7 +86,8 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     let n_numbers = rows.iter().flat_map(|(_, line)| split(line));
     let n_numbers = n_numbers.filter(|cell| is_number(cell)).count();
     let is_one_column = rows.iter().all(|(_, line)| number_format::shape(line.trim()).is_some());
-    if n_numbers * 3 < rows.len() * width * 2 || is_one_column {
+    let has_two_names = lines.iter().any(|(at, line)| *at < first && spaced_names::quoted(line).len() > 1);
+    if n_numbers * 3 < rows.len() * width * 2 || is_one_column && !has_two_names {
         return None;
     }
     // What stands under the last row is a footer.
@@ -95,15 +96,19 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     if width < 2 || n_same < 2 || n_same * 10 < n_within * 9 || n_same * 2 < n_below && variables.is_none() {
         return fixed(&lines, &plain, first_of_any);
     }
+    let of_missing = plain.iter().rev().skip_while(|(at, _)| *at >= first);
+    let of_missing = of_missing.take_while(|(_, line)| is_of_missing(&split(line), width));
+    let first = of_missing.last().map_or(first, |(at, _)| *at);
     let above: Vec<Line<'_>> = lines.iter().copied().filter(|(at, _)| *at < first).collect();
-    let row = lines.iter().find(|(at, _)| *at == first)?.1;
+    let whole = |at: &u64| lines.iter().find(|(other, _)| other == at).map(|(_, line)| *line);
+    let below: Vec<&str> = rows.iter().filter_map(|(at, _)| whole(at)).collect();
     let zones: Vec<String> = lines.iter().filter_map(|(_, line)| zone_title(line)).collect();
     let has_zones = zones.iter().filter(|title| !title.is_empty()).count() > 1;
     let found = match variables {
         Some(names) => {
             Some(Found { line: above.first().map_or(first, |(at, _)| *at), names, ..Found::default() })
         }
-        None => spaced_names::find(&above, row, width, has_groups),
+        None => spaced_names::find(&above, &below, width, has_groups),
     };
     let mut spacing = Spacing {
         width,
@@ -244,6 +249,13 @@ pub(super) fn is_number(cell: &str) -> bool {
             && Missing::default().is_missing(cell.as_bytes())
 }
 
+/// `0 N/A N/A`: a solver has no residuals yet, and writes one mark for all parts of a vector.
+pub(super) fn is_of_missing(cells: &[&str], width: usize) -> bool {
+    let missing = Missing::default();
+    let are_marks = |cells: &[&str]| cells.iter().all(|cell| missing.is_missing(cell.as_bytes()));
+    (2..width).contains(&cells.len()) && is_number(cells[0]) && are_marks(&cells[1..])
+}
+
 /// Whether at least half of the cells are numbers, the last of them too or the first.
 pub(super) fn is_numeric(line: &str) -> bool {
     let cells = split(line);
@@ -330,6 +342,23 @@ mod tests {
     fn a_closing_remark_stays_one_cell() {
         let text = "t y\n1 2\n3 4\n5 6\nThis file was closed at 10:15.\n";
         assert_eq!(rewritten(text), "t\ty\n1\t2\n3\t4\n5\t6\nThis file was closed at 10:15.\n");
+    }
+
+    #[test]
+    fn a_row_of_missing_values_may_be_shorter() {
+        let text = "# Time Ux Uy p\n0 N/A N/A\n1 1.0 1.0 1.0\n2 0.5 0.5 0.5\n3 0.1 0.1 0.1\n";
+        assert_eq!(
+            rewritten(text),
+            "Time\tUx\tUy\tp\n0\t\t\t\n1\t1.0\t1.0\t1.0\n2\t0.5\t0.5\t0.5\n3\t0.1\t0.1\t0.1\n"
+        );
+        let settings = "CENTER= 0 0 0\nNROW= 3\n# r CT CP\n1 2 3\n4 5 6\n7 8 9\n";
+        assert_eq!(rewritten(settings), "\n\nr\tCT\tCP\n1\t2\t3\n4\t5\t6\n7\t8\t9\n");
+    }
+
+    #[test]
+    fn two_quoted_names_over_what_may_be_one_number() {
+        let text = "\"Iteration\" \"lift\"\n1 341.0332\n2 341.1611\n3 341.3658\n";
+        assert_eq!(rewritten(text), "Iteration\tlift\n1\t341.0332\n2\t341.1611\n3\t341.3658\n");
     }
 
     #[test]

@@ -31,9 +31,12 @@ pub(super) struct Found {
     pub(super) is_marked: bool,
 }
 
-/// The header among the lines `above` the first row, where there is one for rows of `width` cells.
-pub(super) fn find(above: &[Line<'_>], row: &str, width: usize, has_groups: bool) -> Option<Found> {
+/// The header among the lines `above` the first of `rows`, where there is one for rows of `width`
+/// cells.
+pub(super) fn find(above: &[Line<'_>], rows: &[&str], width: usize, has_groups: bool) -> Option<Found> {
+    let row = rows.first()?;
     let groups = has_groups.then(|| groups(row));
+    let places = if has_groups { None } else { Places::of(rows, width) };
     let mut units: Option<Line<'_>> = None;
     let mut first_name: Option<&str> = None;
     for (i, (at, line)) in above.iter().rev().take(MAX_ABOVE).enumerate() {
@@ -43,8 +46,11 @@ pub(super) fn find(above: &[Line<'_>], row: &str, width: usize, has_groups: bool
         let bare = unmarked(line).unwrap_or(line);
         let is_marked = unmarked(line).is_some();
         let may_be_units = units.is_none() && i == 0 && are_units(bare);
-        let names =
-            names(bare, width, groups.as_deref(), is_marked).or_else(|| row_names(bare, row, width, i));
+        let names = places
+            .as_ref()
+            .and_then(|places| places.names(line, is_marked))
+            .or_else(|| names(bare, width, groups.as_deref(), is_marked))
+            .or_else(|| row_names(bare, row, width, i));
         match names {
             Some(_) if may_be_units && above.len() > 1 => units = Some((*at, line)),
             Some(mut names) => {
@@ -111,7 +117,7 @@ pub(super) fn variables(lines: &[Line<'_>]) -> Option<Vec<String>> {
     (names.len() >= 2).then_some(names)
 }
 
-fn quoted(text: &str) -> Vec<String> {
+pub(super) fn quoted(text: &str) -> Vec<String> {
     text.split('"').skip(1).step_by(2).map(|name| name.trim().to_owned()).collect()
 }
 
@@ -173,6 +179,64 @@ fn row_names(line: &str, row: &str, width: usize, i: usize) -> Option<Vec<String
     let is_all_quoted = split(line).iter().all(|cell| cell.starts_with('"'));
     (i == 0 && has_name && is_all_quoted && names.len() + 1 == width)
         .then(|| std::iter::once(String::new()).chain(names).collect())
+}
+
+/// Where the cells of all rows end, as they do where a program fills each to the same width.
+struct Places(Vec<usize>);
+
+impl Places {
+    /// Fewer rows show no places.
+    const MIN_ROWS: usize = 3;
+
+    fn of(rows: &[&str], width: usize) -> Option<Self> {
+        let ends = |row: &str| -> Vec<usize> {
+            let start = |cell: &str| cell.as_ptr() as usize - row.as_ptr() as usize;
+            split(row).into_iter().map(|cell| start(cell) + cell.len()).collect()
+        };
+        let first = ends(rows.first()?);
+        let is_aligned = rows
+            .iter()
+            .take(20)
+            .all(|row| row.is_ascii() && !row.contains(['\t', '"']) && ends(row.trim_end()) == first);
+        (rows.len() >= Self::MIN_ROWS && first.len() == width && is_aligned).then_some(Self(first))
+    }
+
+    /// What stands in `header` over each column, where that parts no word and names nearly all: names
+    /// may be of several words, and the last columns may have none. The columns may be numbered.
+    fn names(&self, header: &str, is_marked: bool) -> Option<Vec<String>> {
+        let header = header.trim_end();
+        if !header.is_ascii() || header.contains(['\t', '"']) {
+            return None;
+        }
+        let bytes = header.as_bytes();
+        let is_blank = |i: usize| bytes.get(i).is_none_or(|byte| *byte == b' ');
+        let starts = std::iter::once(0).chain(self.0.iter().copied());
+        let end_of = |i: usize| if i + 1 == self.0.len() { header.len() } else { self.0[i] };
+        let part = |(i, start): (usize, usize)| {
+            let part = header.get(start..end_of(i).min(header.len())).unwrap_or_default().trim();
+            if i == 0 { unmarked(part).unwrap_or(part).trim() } else { part }
+        };
+        let mut parts: Vec<&str> = starts.enumerate().take(self.0.len()).map(part).collect();
+        let without_number = |(i, part): (usize, &&str)| {
+            let bare = part.strip_suffix(&(i + 1).to_string())?;
+            Some(bare.trim_end().to_owned()).filter(|bare| !bare.is_empty())
+        };
+        if let Some(names) = parts.iter().enumerate().map(without_number).collect() {
+            return Some(names);
+        }
+        // What stands far before the first column or beyond the last is no name of it.
+        parts[0] = wide_gaps(parts[0]).last().unwrap_or_default();
+        if let Some(last) = parts.last_mut() {
+            *last = wide_gaps(last).next().unwrap_or_default();
+        }
+        let n_named = parts.iter().take_while(|part| !part.is_empty()).count();
+        let are_parted = self.0.iter().take(n_named).all(|end| is_blank(end - 1) || is_blank(*end));
+        let is_header = n_named * 4 >= self.0.len() * 3
+            && parts[n_named..].iter().all(|part| part.is_empty())
+            && are_parted
+            && has_words(&parts[..n_named], is_marked);
+        is_header.then(|| parts.into_iter().map(str::to_owned).collect())
+    }
 }
 
 pub(super) fn wide_gaps(line: &str) -> impl Iterator<Item = &str> {
@@ -307,7 +371,7 @@ mod tests {
         let lines: Vec<Line<'_>> = (1..).zip(above.lines()).collect();
         let has_groups = row.contains('(');
         let width = split(&ungrouped(row)).len();
-        let found = find(&lines, row, width, has_groups).unwrap();
+        let found = find(&lines, &[row], width, has_groups).unwrap();
         assert_eq!(found.names, expected, "{above}");
         found
     }
@@ -370,9 +434,33 @@ mod tests {
     }
 
     #[test]
+    fn names_by_the_places_of_their_columns() {
+        let check = |header: &str, rows: [&str; 3], expected: &[&str]| {
+            let width = split(rows[0]).len();
+            let found = find(&[(1, header)], &rows, width, false).unwrap();
+            assert_eq!(found.names, expected, "{header}");
+        };
+        let rows =
+            ["  1.0  0.50  0.90  0.1  0.2", " 10.0  0.60  0.80  0.1  0.3", " -2.0  0.70  0.70  0.1  0.4"];
+        check(" alpha  Top Xtr   Bot   p", rows, &["alpha", "Top", "Xtr", "Bot", "p"]);
+        check("   a  Top   Bot Xtr  Cp", rows, &["a", "Top", "Bot", "Xtr", "Cp"]);
+        let wide = [
+            "     1.00     0.50     0.90     0.10",
+            "    10.00     0.60     0.80     0.10",
+            "    -2.00     0.70     0.70     0.10",
+        ];
+        check("    alpha  Top Xtr  Bot Xtr", wide, &["alpha", "Top Xtr", "Bot Xtr", ""]);
+        check(
+            " #  V [-] 1   P [kW] 2 FLAPX[N] 3ALPHAX[m] 4",
+            ["       1.00       0.50       0.90       0.10"; 3],
+            &["V [-]", "P [kW]", "FLAPX[N]", "ALPHAX[m]"],
+        );
+    }
+
+    #[test]
     fn a_title_is_no_header() {
         let lines = [(1, "a long title with more words"), (2, "12 3")];
-        assert_eq!(find(&lines, "1 2", 2, false), None);
+        assert_eq!(find(&lines, &["1 2"], 2, false), None);
     }
 
     #[test]

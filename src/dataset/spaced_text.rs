@@ -1,6 +1,6 @@
 //! The text of a spaced table with one tab between its cells, line for line.
 
-use super::spaced::{Spacing, is_number, is_rule, split, ungrouped, unmarked, zone_title};
+use super::spaced::{Spacing, is_number, is_of_missing, is_rule, split, ungrouped, unmarked, zone_title};
 use std::{
     borrow::Cow,
     io::{self, BufRead, BufReader, Read},
@@ -83,6 +83,11 @@ impl<R: Read> Spaced<R> {
             }
             if is_text {
                 return row.push(text);
+            }
+            if !is_row && is_of_missing(&cells, *width) {
+                row.push(cells[0]);
+                (1..*width).for_each(|_| row.push(""));
+                return;
             }
             cells.iter().for_each(|cell| row.push(cell.trim_matches('"')));
             if is_row && self.spacing.has_zones {

@@ -1,6 +1,7 @@
 //! The data rows of a text table, told from blank lines, notes and rows of another width.
 
 use super::{
+    body_rows::MAX_HELD,
     delimited::{Dialect, next_record, reader},
     encoding::Survey,
     error::{Issue, MAX_ISSUES, Problem, ReadError},
@@ -57,7 +58,7 @@ impl<'a> Rows<'a> {
         let mut record = ByteRecord::new();
         while let Some(line) = next_record(&mut reader, &mut record)? {
             let line = line + first_line - 1;
-            if line >= self.first_line() {
+            if (self.first_line()..self.layout.end_line()).contains(&line) {
                 self.take(line, &record, each)?;
             }
         }
@@ -78,12 +79,13 @@ impl<'a> Rows<'a> {
         if record.as_slice().len() > self.limits.max_cell_chars {
             check_cell_sizes(record, line, self.limits)?;
         }
-        if record.len() != self.layout.width && !fits(record, self.layout) {
+        let fits = record.len() == self.layout.width || fits(record, self.layout);
+        if !fits || self.goes_on(record) {
             if is_blank(record) {
                 return Ok(());
             }
             let message = format!("{} cells instead of {}", record.len(), self.layout.width);
-            if (is_note(record, self.layout.width) || self.goes_on(record)) && self.notes.len() < MAX_ISSUES {
+            if (is_note(record, self.layout.width) || self.goes_on(record)) && self.notes.len() < MAX_HELD {
                 self.notes.push((line, record.clone(), message));
                 return Ok(());
             }
@@ -100,12 +102,20 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Whether a narrower row that begins with words goes on with the notes above it.
+    /// Whether a row goes on with the notes above it, `-;Zero` or `1;Revised`: it has words, and no
+    /// number in a column of values.
     fn goes_on(&self, record: &ByteRecord) -> bool {
-        let first = record.iter().map(<[u8]>::trim_ascii).find(|cell| !cell.is_empty());
-        let is_text = first.and_then(|cell| std::str::from_utf8(cell).ok());
-        let is_text = is_text.is_some_and(|text| number_format::shape(text).is_none());
-        !self.notes.is_empty() && record.len() < self.layout.min_width && is_text
+        let shape = |cell: &[u8]| number_format::shape(std::str::from_utf8(cell).ok()?.trim());
+        let is_word = |cell: &[u8]| {
+            shape(cell).is_none() && cell.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii())
+        };
+        let holds_values = self.layout.holds_values.as_slice();
+        let has_value = || record.iter().zip(holds_values).any(|(cell, is)| *is && shape(cell).is_some());
+        let is_narrow = record.len() < self.layout.min_width;
+        !self.notes.is_empty()
+            && record.len() <= self.layout.width
+            && record.iter().any(is_word)
+            && (is_narrow || holds_values.contains(&true) && !has_value())
     }
 
     /// Counts rows of the right width, and says whether they are to be handed on.

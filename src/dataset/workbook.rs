@@ -4,6 +4,7 @@
 use super::{
     archive::malformed,
     error::{Problem, ReadError},
+    header::Layout,
     merged::Merged,
     options::ReadLimits,
     row::{OwnedCell, Row, SampleRow},
@@ -168,7 +169,7 @@ impl<'a> Workbook<'a> {
     pub(super) fn visit(
         &mut self,
         sheet: &ChosenSheet,
-        first_line: u64,
+        layout: &Layout,
         limits: &ReadLimits,
         each: &mut dyn FnMut(Row<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
@@ -177,7 +178,7 @@ impl<'a> Workbook<'a> {
         let mut hand_on = |row: u32, cells: &mut Vec<OwnedCell>| {
             merged.fill(row, cells);
             let line = u64::from(row) + 1;
-            if line < first_line || cells.iter().all(|cell| *cell == OwnedCell::Empty) {
+            if !layout.holds(line) || cells.iter().all(|cell| *cell == OwnedCell::Empty) {
                 return Ok(());
             }
             n_rows += 1;

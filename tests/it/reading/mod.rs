@@ -8,6 +8,7 @@ mod hostile;
 mod layouts;
 mod locales;
 mod published;
+mod reports;
 mod workbooks;
 
 use taqicfd::dataset::{self, ReadError, ReadLimits, ReadOptions, Reading, Table, Values};
