@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A footer has no more rows: statistical offices explain every sign they use.
-pub(super) const MAX_HELD: usize = 200;
+pub(super) const MAX_HELD: usize = 400;
 /// Tables that are mostly this full can be told from the notes under them.
 const MIN_FILLED: usize = 3;
 /// Words that begin a note.
@@ -41,6 +41,8 @@ const TOTALS: &[&str] = &[
     "totals",
     "total general",
     "total geral",
+    "total result",
+    "gesamtergebnis",
     "grand total",
     "sum",
     "summe",
@@ -240,7 +242,7 @@ impl BodyRows {
                     cell => cell == Cell::Text(header[i].as_bytes()),
                 })
         };
-        self.headers.iter().any(is_same)
+        self.headers.iter().any(is_same) || self.headers.first().is_some_and(|names| repeats_most(names, row))
     }
 
     fn is_footer_like(&self, row: Row<'_>) -> bool {
@@ -288,8 +290,26 @@ impl BodyRows {
             _ => false,
         };
         let width = self.longest.len();
-        (0..width).any(is_word) && !(0..width).any(is_value_at) && self.longest.contains(&0)
+        let is_short = row.n_cells() < self.min_width;
+        (0..width).any(is_word) && (is_short || !(0..width).any(is_value_at) && self.longest.contains(&0))
     }
+}
+
+/// Whether the row says again what most columns are called, as the header of the next group does:
+/// `Acre;2007;2008;2009` after `Alagoas;2007;2008;2009`.
+fn repeats_most(names: &[String], row: Row<'_>) -> bool {
+    const MIN_NAMES: usize = 4;
+    let n_named = n_named(names);
+    // Nearly all rows show by their last cell that they do not.
+    let Some(last) = names.iter().rposition(|name| !name.is_empty()).filter(|_| n_named >= MIN_NAMES) else {
+        return false;
+    };
+    let is_same = |i: usize| match row.cell(i) {
+        Cell::Empty => false,
+        Cell::Text(text) => text == names[i].as_bytes(),
+        cell => cell.to_text() == names[i],
+    };
+    is_same(last) && (0..names.len()).filter(|i| is_same(*i)).count() * 4 >= n_named * 3
 }
 
 /// The names of the columns, and each row of a header of several.
@@ -436,6 +456,8 @@ mod tests {
     fn headers_again() {
         let (kept, _, repeated) = check("name;x;y\nash;1;2\nname;x;y\nbeech;3;4");
         assert_eq!((kept.len(), repeated), (2, vec![3]));
+        let (kept, _, repeated) = check("Acre;2007;2008;2009\nmen;5;6;7\nBahia;2007;2008;2009\nmen;1;2;3");
+        assert_eq!((kept.len(), repeated), (2, vec![3]), "that of another group");
         let (kept, _, repeated) = check_with("yes;no\nyes;no\nno;no", true);
         assert_eq!((kept.len(), repeated), (2, vec![]), "all are alike");
     }

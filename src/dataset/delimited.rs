@@ -5,6 +5,7 @@ use super::{
     error::{Issue, Problem, ReadError},
     number_format,
     options::ReadLimits,
+    preamble,
     row::{OwnedCell, SampleRow},
     source::Source,
     spaced::{self, Spacing},
@@ -12,10 +13,7 @@ use super::{
     transcode::count_feeds,
 };
 use csv::{ByteRecord, ReaderBuilder, Terminator};
-use std::{
-    borrow::Cow,
-    io::{BufRead, BufReader, Read},
-};
+use std::io::{BufRead, BufReader, Read};
 
 /// Enough to see every habit of a file that has habits.
 const SAMPLE_BYTES: u64 = 1 << 18;
@@ -83,7 +81,7 @@ pub(super) fn sample(
     }
     let (sep_line, n_skipped) = match sep_line(&text) {
         Some(delimiter) => (Some(delimiter), 1),
-        None => (None, header_end(&text)),
+        None => (None, preamble::end(&text)),
     };
     let dialect = match (forced, sep_line) {
         (Some(delimiter), _) => {
@@ -93,7 +91,7 @@ pub(super) fn sample(
                 )))
             })?;
             let reason = "given with the upload".to_owned();
-            let spacing = spaced::detect(&blanked(&text, n_skipped)).filter(|_| delimiter == b' ');
+            let spacing = spaced::detect(&preamble::blanked(&text, n_skipped)).filter(|_| delimiter == b' ');
             let delimiter = if spacing.is_some() { b'\t' } else { delimiter };
             Dialect { delimiter, reason, n_skipped, spacing }
         }
@@ -102,7 +100,7 @@ pub(super) fn sample(
             Dialect { delimiter, reason, n_skipped, spacing: None }
         }
         (None, None) => {
-            let dialect = Dialect { n_skipped, ..detect(&blanked(&text, n_skipped)) };
+            let dialect = Dialect { n_skipped, ..detect(&preamble::blanked(&text, n_skipped)) };
             if dialect.delimiter == NONE && dialect.spacing.is_none() {
                 check_one_column(&text)?;
             }
@@ -141,23 +139,6 @@ fn sep_line(text: &str) -> Option<u8> {
     }
 }
 
-/// The line that says where the settings above the table end, as `***End_of_Header***` and `[Data]`
-/// do; 0 where none does. Of several it is the one with most lines of numbers below it.
-fn header_end(text: &str) -> u64 {
-    let lines: Vec<&str> = text.lines().collect();
-    let marks: Vec<usize> = (0..lines.len()).filter(|i| ends_header(lines[*i])).collect();
-    let ends = marks.iter().skip(1).copied().chain([lines.len()]);
-    let n_below = |mark: usize, end: usize| {
-        let is_row = |line: &&&str| {
-            let first = line.trim_start().bytes().next();
-            first.is_some_and(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte))
-        };
-        lines[mark + 1..end].iter().filter(is_row).count()
-    };
-    let longest = marks.iter().zip(ends).max_by_key(|(mark, end)| n_below(**mark, *end));
-    longest.filter(|(mark, end)| n_below(**mark, *end) >= 2).map_or(0, |(mark, _)| *mark as u64 + 1)
-}
-
 /// Refuses a text most lines of which hold several numbers between blanks, but not the same number of
 /// them: reports and the input of programs, of which one column of text would be made.
 fn check_one_column(text: &str) -> Result<(), ReadError> {
@@ -174,33 +155,6 @@ fn check_one_column(text: &str) -> Result<(), ReadError> {
     Err(ReadError::MalformedCsv(Problem::new(format!(
         "its lines hold from {fewest} to {most} cells between blanks, so it is no one table but several, or the input of a program; save the one that is wanted as a file of its own, with as many cells in every line"
     ))))
-}
-
-fn ends_header(line: &str) -> bool {
-    let line = line.trim();
-    let bare = line.trim_matches(|c: char| !c.is_alphanumeric());
-    if bare.len() < 4 || bare.len() > 16 {
-        return false;
-    }
-    let is_marked = line.starts_with(|c: char| !c.is_alphanumeric() && c != '"')
-        && line.ends_with(|c: char| !c.is_alphanumeric() && c != '"');
-    let words: Vec<String> =
-        bare.split(['_', ' ', '-']).map(str::to_lowercase).filter(|word| word != "of").collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["end", "header"] | ["header", "end"] | ["endheader"] | ["begin" | "start", "data"] => true,
-        // `Data` alone names a column of days.
-        ["data"] => is_marked,
-        _ => false,
-    }
-}
-
-/// The text with its first lines empty.
-fn blanked(text: &str, n_lines: u64) -> Cow<'_, str> {
-    if n_lines == 0 {
-        return Cow::Borrowed(text);
-    }
-    let at = text.match_indices('\n').nth(n_lines as usize - 1).map_or(text.len(), |(at, _)| at + 1);
-    Cow::Owned("\n".repeat(n_lines as usize) + &text[at..])
 }
 
 pub(super) fn reader<R: Read>(text: R, dialect: &Dialect, buffer: usize) -> csv::Reader<R> {
@@ -330,7 +284,12 @@ fn score(rows: &[SampleRow], delimiter: u8) -> (f64, usize) {
     let same: Vec<&&SampleRow> = filled[start..].iter().filter(|row| row.cells.len() == width).collect();
     let is_most = same.len() * 2 > filled.len() - start;
     let end = if is_most { end } else { filled.len() };
-    let consistency = same.len() as f64 / (end - start) as f64;
+    let consistency =
+        if filled.iter().all(|row| row.cells.len() <= width) && longest_run(&filled, width) >= MIN_TOGETHER {
+            0.9
+        } else {
+            same.len() as f64 / (end - start) as f64
+        };
     let is_header_cut = filled[0].cells.len() > 1;
     if !is_header_cut && (consistency < 0.8 || are_lone_decimals(&same, delimiter)) {
         return (0.0, width);
@@ -394,7 +353,21 @@ pub(super) fn usual_width(rows: &[&SampleRow]) -> usize {
     for row in rows {
         *counts.entry(row.cells.len()).or_insert(0usize) += 1;
     }
-    counts.into_iter().max_by_key(|(width, count)| (*count, *width)).map_or(0, |(width, _)| width)
+    let usual = counts.iter().max_by_key(|(width, count)| (**count, **width)).map_or(0, |(width, _)| *width);
+    // Among many lines of notes, which nothing cuts, the rows stand together.
+    let together = counts.keys().filter(|width| **width > 1).map(|width| (longest_run(rows, *width), *width));
+    match together.max() {
+        Some((n, width)) if usual == 1 && n >= MIN_TOGETHER => width,
+        _ => usual,
+    }
+}
+
+/// Rows of one width one after the other that show a table among notes.
+const MIN_TOGETHER: usize = 5;
+
+fn longest_run(rows: &[&SampleRow], width: usize) -> usize {
+    let runs = rows.chunk_by(|row, next| (row.cells.len() == width) == (next.cells.len() == width));
+    runs.filter(|run| run[0].cells.len() == width).map(<[_]>::len).max().unwrap_or(0)
 }
 
 /// Walks over the quotes of a file that has any. The tokeniser forgives an open quote by taking

@@ -6,8 +6,13 @@ const SIGNS: &[char] = &['*', '#', '\u{2020}', '\u{2021}', '\u{a7}', '\u{b9}', '
 const MAX_MARKS: usize = 6;
 
 /// The number and the mark, where the cell has both. A letter is a mark only apart from the
-/// number: `12 p`, but `12p` may be a code.
+/// number: `12 p`, but `12p` may be a code. `12(1)` refers to a note.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
+    if let Some((number, inner)) = text.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) {
+        let is_note = (1..=2).contains(&inner.len()) && inner.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.trim_end();
+        return (is_note && !number.is_empty()).then(|| (number, &text[number.len()..]));
+    }
     let bare = text.trim_end_matches(SIGNS).trim_end();
     if bare.len() < text.len() {
         return (!bare.is_empty()).then(|| (bare, text[bare.len()..].trim_start()));
@@ -35,6 +40,10 @@ mod tests {
             ("-3,1 b", Some(("-3,1", "b"))),
             ("12 \u{2020}", Some(("12", "\u{2020}"))),
             ("7**", Some(("7", "**"))),
+            ("539354(1)", Some(("539354", "(1)"))),
+            ("7 (12)", Some(("7", " (12)"))),
+            ("(1)", None),
+            ("5 (0.3)", None),
             ("12p", None),
             ("12 kg", None),
             ("*", None),

@@ -19,15 +19,13 @@ use super::{
     number_format,
     options::ReadOptions,
     row::{OwnedCell, SampleRow},
-    unit,
+    units_row,
 };
 
 /// Rows that are looked at to learn what a column holds.
-const BODY_ROWS: usize = 100;
+pub(super) const BODY_ROWS: usize = 100;
 /// Numbers that may be years.
 const YEARS: std::ops::RangeInclusive<f64> = 1900.0..=2100.0;
-/// Units are short: `kg/m³`, `W/(m² K)`.
-const MAX_UNIT_CHARS: usize = 20;
 
 /// How the sample is cut into header and data.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,7 +134,7 @@ pub(super) fn find(
         let row_names = row_names.filter(|_| options.header_row.is_none());
         take_header(&mut layout, &filled, block, row_names);
         let body = found.map_or(block.last + 1, |found| found.body);
-        take_rows_under_header(&mut layout, &filled, block.last + 1, body, options.units_row, missing)?;
+        units_row::take(&mut layout, &filled, block.last + 1, body, options.units_row, missing)?;
     }
     // `+----+-----+`, as databases draw their tables.
     for row in rows.iter().filter(|row| row.n_filled() > 0) {
@@ -200,82 +198,6 @@ fn take_header(layout: &mut Layout, filled: &[&SampleRow], block: Block, row_nam
     }
 }
 
-/// Takes the units from the rows under the header, and passes over those that explain the names:
-/// kinds of averages, questions in full.
-fn take_rows_under_header(
-    layout: &mut Layout,
-    filled: &[&SampleRow],
-    first: usize,
-    first_of_data: usize,
-    units_row: Option<u64>,
-    missing: &Missing,
-) -> Result<(), ReadError> {
-    let last = filled.last().map_or(0, |row| row.line);
-    let mut n_further = 0;
-    let take_units = |layout: &mut Layout, row: &SampleRow, reason: &str| {
-        layout.units_line = Some(row.line);
-        layout.first_data_line = layout.first_data_line.max(row.line + 1);
-        layout.units = row.cells.iter().map(unit_of).collect();
-        layout.units_reason = Some(reason.to_owned());
-    };
-    if let Some(line) = units_row.filter(|line| *line != 0) {
-        let row = filled[first..].iter().find(|row| row.line == line);
-        let row = row.ok_or_else(|| no_such_line("units_row", line, last))?;
-        take_units(layout, row, "given with the upload");
-        return Ok(());
-    }
-    if units_row.is_some() {
-        return Ok(());
-    }
-    // Where the first row of data is not known, only units may stand above it.
-    for i in first..first_of_data.max(first + 1).min(filled.len()) {
-        let (row, body) = (filled[i], &filled[i + 1..]);
-        let is_units = layout.units_line.is_none()
-            && (i == first && !repeats_a_name(layout, row) && is_units_row(row, body, layout.width, missing)
-                || i < first_of_data && are_units(row));
-        if is_units {
-            take_units(layout, row, "the row under the header has short texts over columns of numbers");
-            exchange_names_and_units(layout);
-        } else if i < first_of_data {
-            layout.first_data_line = row.line + 1;
-            n_further += 1;
-        }
-    }
-    if n_further > 0 {
-        layout.reason.push_str(&format!("; {n_further} line(s) under it explain the names"));
-    }
-    Ok(())
-}
-
-/// What says the same as the name of its column is no unit.
-fn repeats_a_name(layout: &Layout, row: &SampleRow) -> bool {
-    let texts = row.cells.iter().map(|cell| cell.borrow().to_text());
-    layout.names.iter().zip(texts).any(|(name, text)| !text.is_empty() && *name == text)
-}
-
-/// `Units, , A, V`: known units, though over few columns.
-fn are_units(row: &SampleRow) -> bool {
-    let texts = row.cells.iter().skip(1).filter(|cell| **cell != OwnedCell::Empty);
-    let mut texts = texts.map(|cell| cell.borrow().to_text()).peekable();
-    texts.peek().is_some() && texts.all(|text| unit::is_unit(bare_unit(&text)))
-}
-
-/// Units may stand above the names.
-fn exchange_names_and_units(layout: &mut Layout) {
-    let is_unit = |text: &str| text.is_empty() || unit::is_unit(bare_unit(text));
-    let names_are = layout.names.iter().all(|name| is_unit(name));
-    let units_are = layout.units.iter().flatten().all(|unit| is_unit(unit));
-    if !names_are || units_are || layout.units.iter().any(Option::is_none) {
-        return;
-    }
-    let names: Vec<String> = layout.units.drain(..).flatten().collect();
-    let units = std::mem::replace(&mut layout.names, names);
-    layout.units =
-        units.iter().map(|unit| Some(bare_unit(unit).to_owned()).filter(|u| !u.is_empty())).collect();
-    std::mem::swap(&mut layout.header_line, &mut layout.units_line);
-    layout.units_reason = Some("the row above the names has units".to_owned());
-}
-
 /// A line that is drawn: `+----+-----+`, `|---|:---|`.
 fn is_rule(row: &SampleRow) -> bool {
     let is_drawn = |cell: &OwnedCell| match cell {
@@ -285,7 +207,7 @@ fn is_rule(row: &SampleRow) -> bool {
     row.n_filled() > 0 && row.cells.iter().filter(|cell| **cell != OwnedCell::Empty).all(is_drawn)
 }
 
-fn no_such_line(parameter: &str, line: u64, last: u64) -> ReadError {
+pub(super) fn no_such_line(parameter: &str, line: u64, last: u64) -> ReadError {
     ReadError::InvalidParameter(Problem::new(format!(
         "{parameter}: line {line} is blank or not among the first rows of the file (they end in line {last}); count lines from 1"
     )))
@@ -314,7 +236,9 @@ fn names_few_above(filled: &[&SampleRow], start: usize, usual: usize, missing: &
     let Some(above) = start.checked_sub(1).map(|i| filled[i]) else { return false };
     let (top, body) = (filled[start], &filled[start..]);
     let is_whole = above.cells.len() == usual || n_used(above) * 3 >= usual * 2 && above.cells.len() < usual;
-    let are_words = above.cells.iter().all(|cell| !is_value(cell));
+    // `Station:,Porto` is no header.
+    let is_setting = |cell: &OwnedCell| matches!(cell, OwnedCell::Text(text) if text.ends_with(':'));
+    let are_words = above.cells.iter().all(|cell| !is_value(cell) && !is_setting(cell));
     let (is_header, _, is_assumed) = judge_header(above, body, missing);
     is_whole
         && are_words
@@ -463,58 +387,6 @@ fn is_even_run(values: &[String]) -> bool {
     step > 0 && numbers.windows(2).all(|pair| pair[1] - pair[0] == step)
 }
 
-pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, missing: &Missing) -> bool {
-    if body.len() < 2 {
-        return false;
-    }
-    let (mut n_numeric, mut n_units, mut n_dashes) = (0, 0, 0);
-    for i in 0..width {
-        let cell = row.cells.get(i).unwrap_or(&OwnedCell::Empty);
-        let text = match cell {
-            OwnedCell::Empty => "",
-            OwnedCell::Text(text) => text.as_str(),
-            _ => return false,
-        };
-        let is_sentence = text.matches(' ').count() > 2 || text.ends_with('?');
-        let is_long = text.chars().count() > MAX_UNIT_CHARS;
-        if missing.is_missing(text.as_bytes()) || is_value(cell) || is_long || is_sentence {
-            return false;
-        }
-        let is_dash = matches!(text, "" | "-" | "–" | "—");
-        if !is_dash
-            && !matches!(bare_unit(text), "-" | "")
-            && !text.contains(|c: char| c.is_alphabetic() || !c.is_ascii() || c == '%')
-        {
-            return false;
-        }
-        if is_value_column(body, i, missing) {
-            n_numeric += 1;
-            n_units += usize::from(!is_dash);
-            // A dash says that the quantity has no unit.
-            n_dashes += usize::from(is_dash && !text.is_empty());
-        }
-        if !is_dash && body.iter().take(BODY_ROWS).any(|row| row.cells.get(i) == Some(cell)) {
-            return false;
-        }
-    }
-    n_units > 0 && (n_units + n_dashes) * 2 >= n_numeric
-}
-
-/// `[m/s]` and `(m/s)` are `m/s`.
-fn unit_of(cell: &OwnedCell) -> Option<String> {
-    let text = cell.borrow().to_text();
-    let bare = bare_unit(&text);
-    (!matches!(bare, "" | "-" | "–" | "—")).then(|| bare.to_owned())
-}
-
-pub(super) fn bare_unit(text: &str) -> &str {
-    let inner = [('[', ']'), ('(', ')')].into_iter().find_map(|(open, close)| {
-        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-        (!inner.contains([open, close])).then_some(inner)
-    });
-    inner.unwrap_or(text).trim()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,6 +421,7 @@ mod tests {
             ("place;2007/Nov;2007/Dez;2008/Jan\nA;1;2;3\nB;4;5;6", Some(1), 2, "months name columns"),
             ("Data;Mail;;\n01/02/2024;a@b;yes;no\n02/02/2024;c@d;no;no", Some(1), 2, "two names over four columns"),
             ("place;2018\nA;1\nB;2400\nC;7", Some(1), 2, "a single year over other numbers"),
+            ("Station:;Porto;;;\n1;2;3;4;5\n4;5;6;7;8\n7;8;9;1;2", None, 2, "a setting over numbers"),
             ("A;2018\nB;2017\nC;2018", None, 1, "years over years"),
             (";1985;1993;2000\nA;1;2;3\nB;4;5;6", Some(1), 2, "years with gaps over the names of rows"),
         ];

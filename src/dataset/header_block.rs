@@ -9,10 +9,11 @@
 //! ```
 
 use super::{
-    header::{is_missing, is_units_row, is_value, is_value_column},
+    header::{is_missing, is_value, is_value_column},
     header_start,
     missing::Missing,
     row::{OwnedCell, SampleRow},
+    units_row::is_units_row,
 };
 
 /// No header has more rows.

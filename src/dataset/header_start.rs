@@ -12,11 +12,12 @@
 //! does not blur it.
 
 use super::{
-    header::{bare_unit, is_missing, is_value, n_used},
+    header::{is_missing, is_value, n_used},
     missing::Missing,
     number_format,
     row::{OwnedCell, SampleRow},
     unit,
+    units_row::bare_unit,
 };
 
 /// Rows in the middle of the sample that show what the columns hold.

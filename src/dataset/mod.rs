@@ -53,6 +53,7 @@ mod ole2;
 mod options;
 pub mod parquet;
 pub mod plain_csv;
+mod preamble;
 mod preview;
 mod profile;
 mod progress;
@@ -72,6 +73,7 @@ mod table;
 mod text_rows;
 mod transcode;
 mod unit;
+mod units_row;
 mod workbook;
 
 pub use description::{ColumnProfile, Description, Histogram, Outliers, ReadReport, Warning};

@@ -163,8 +163,9 @@ fn is_note(record: &ByteRecord, width: usize) -> bool {
     let mut filled = record.iter().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
     let (first, second) = (filled.next(), filled.next());
     let Some(text) = first.and_then(|cell| std::str::from_utf8(cell).ok()) else { return false };
+    let is_drawn = !text.contains(char::is_alphanumeric) && text.len() < 4;
     second.is_none()
-        && (text.len() > 3 || width > 2 && text.len() > 2)
+        && (text.len() > 3 || width > 2 && (text.len() > 2 || is_drawn))
         && number_format::shape(text).is_none()
 }
 

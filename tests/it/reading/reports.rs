@@ -35,6 +35,35 @@ fn legends_under_a_table() {
     }
 }
 
+/// Few rows among many notes, and marks that refer to them.
+#[test]
+fn more_notes_than_rows() {
+    let text = format!(
+        "\"Tabela 6579 - População\"\n\"Cód.\";\"UF\";\"Ano\"\n\"Cód.\";\"UF\";\"2021\"\n{}\"Fonte: IBGE\"\n\"Notas\"\n{}\"Legenda\"\n\"-\";\"Zero absoluto\"\n",
+        lines(9, |i| format!(
+            "\"{}\";\"Estado {i}\";\"{}0000{}\"",
+            11 + i,
+            1 + i,
+            if i == 4 { "(1)" } else { "" }
+        )),
+        lines(40, |i| format!("\"{i} - Os dados referem-se, em parte, ao ano anterior\""))
+    );
+    let reading = read(text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.detail()));
+    assert_eq!((names(&reading), reading.table.n_rows()), (vec!["Cód.", "UF", "2021"], 9));
+    assert_eq!(numbers(&reading.table, "2021")[4], 50_000.0, "539354(1) is a number with a note");
+}
+
+/// `&` ends the files that some programs of health services write.
+#[test]
+fn a_sign_that_ends_the_file() {
+    let text = format!(
+        "\"Ano\";\"RO\";\"AC\"\n{}\"Total\";90;99\n&\n",
+        lines(9, |i| format!("\"200{i}\";{i};1{i}"))
+    );
+    let reading = read(text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.detail()));
+    assert_eq!(reading.table.n_rows(), 9);
+}
+
 /// Notes of several cells under a table whose other columns hold numbers.
 #[test]
 fn numbered_notes_under_a_table() {
