@@ -366,8 +366,10 @@ pub(super) fn usual_width(rows: &[&SampleRow]) -> usize {
 const MIN_TOGETHER: usize = 5;
 
 fn longest_run(rows: &[&SampleRow], width: usize) -> usize {
-    let runs = rows.chunk_by(|row, next| (row.cells.len() == width) == (next.cells.len() == width));
-    runs.filter(|run| run[0].cells.len() == width).map(<[_]>::len).max().unwrap_or(0)
+    // Lines of a program end with a semicolon, but hold one cell.
+    let is_row = |row: &SampleRow| row.cells.len() == width && row.n_filled() > 1;
+    let runs = rows.chunk_by(|row, next| is_row(row) == is_row(next));
+    runs.filter(|run| is_row(run[0])).map(<[_]>::len).max().unwrap_or(0)
 }
 
 /// Walks over the quotes of a file that has any. The tokeniser forgives an open quote by taking

@@ -176,6 +176,8 @@ fn what_is_no_table() {
     assert_eq!(slug(deck.as_bytes()), "malformed-csv");
     let names = format!("nome\n{}", lines(9, |i| format!("Rua {i} casa 1{i}")));
     assert_eq!(slug(names.as_bytes()), "read 9 x 1", "addresses hold numbers too");
+    let program = format!("module x(\n{}", lines(9, |i| format!("in_{i},\nassign a{i};")));
+    assert_eq!(slug(program.as_bytes()), "read 18 x 1");
     let short = "a;b\n1;2\n0 0\n3;4\n";
     assert_eq!(slug(short.as_bytes()), "malformed-csv", "a row that was cut is no unit");
 }
