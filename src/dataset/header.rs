@@ -351,13 +351,17 @@ fn judge_header(top: &SampleRow, body: &[&SampleRow], missing: &Missing) -> (boo
     (true, "it is the first row; all columns are text, so nothing tells it from the data".to_owned(), true)
 }
 
-/// `place;2018`: each value is a year, over numbers that are none.
-fn has_years_over_others(top: &SampleRow, body: &[&SampleRow]) -> bool {
-    let is_year = |cell: &OwnedCell| match cell {
+/// A whole number between 1900 and 2100.
+pub(super) fn is_year(cell: &OwnedCell) -> bool {
+    match cell {
         OwnedCell::Text(text) => text.len() == 4 && text.parse().is_ok_and(|year| YEARS.contains(&year)),
         OwnedCell::Number(number) => number.fract() == 0.0 && YEARS.contains(number),
         _ => false,
-    };
+    }
+}
+
+/// `place;2018`: each value is a year, over numbers that are none.
+fn has_years_over_others(top: &SampleRow, body: &[&SampleRow]) -> bool {
     let is_over_others = |i: usize| {
         let below: Vec<&OwnedCell> = body
             .iter()

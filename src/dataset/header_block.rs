@@ -9,7 +9,7 @@
 //! ```
 
 use super::{
-    header::{is_missing, is_value, is_value_column},
+    header::{is_missing, is_value, is_value_column, is_year},
     header_start,
     missing::Missing,
     row::{OwnedCell, SampleRow},
@@ -181,14 +181,7 @@ fn repeats(above: &SampleRow, row: &SampleRow, width: usize) -> bool {
         .filter_map(|i| row.cells.get(i))
         .filter(|cell| **cell != OwnedCell::Empty)
         .collect();
-    let is_year = |cell: &&OwnedCell| match cell {
-        OwnedCell::Number(number) => number.fract() == 0.0 && (1900.0..=2100.0).contains(number),
-        OwnedCell::Text(text) => {
-            text.len() == 4 && text.parse::<u32>().is_ok_and(|year| (1900..=2100).contains(&year))
-        }
-        _ => false,
-    };
-    n_same > 0 && n_same + others.len() == width && !others.is_empty() && others.iter().all(is_year)
+    n_same > 0 && n_same + others.len() == width && !others.is_empty() && others.into_iter().all(is_year)
 }
 
 /// The row's names, each also over the empty cells to its right.
