@@ -59,9 +59,10 @@ const LOGGED: [&str; 14] = [
 ];
 
 /// Texts with several words that are no message, or have no words to translate.
-const NO_MESSAGES: [&str; 34] = [
+const NO_MESSAGES: [&str; 35] = [
     // What tables say themselves.
     "total general",
+    "total result",
     "total geral",
     "grand total",
     "sample number",
