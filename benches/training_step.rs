@@ -31,6 +31,8 @@ fn recipe(inputs: usize, hidden: &[usize], batch_size: usize) -> Recipe {
         shape: Shape {
             inputs,
             embedded: Vec::new(),
+            stepped: Vec::new(),
+            categories: Vec::new(),
             hidden: hidden.to_vec(),
             outputs: 1,
             activation: Activation::Relu,
