@@ -226,12 +226,16 @@ fn detect(text: &str) -> Dialect {
             let is_header_whole = found.names.is_some() && !has_byte(text, found.first_line, b'\t');
             let row = text.lines().nth(found.first_row.saturating_sub(1) as usize).unwrap_or_default();
             let n_by_tabs = row.trim_end().split('\t').count();
+            // `-1 000 000,00<tab>0`: these blanks part thousands.
+            let is_grouped =
+                |cell: &str| cell.trim().contains(' ') && number_format::shape(cell.trim()).is_some();
+            let has_thousands = row.split('\t').any(is_grouped);
             // Two tabs with nothing between them are an empty cell.
             n_by_tabs <= found.width
                 && (found.is_marked
                     || found.has_groups
                     || is_header_whole
-                    || numeric < 0.5 && n_by_tabs < found.width)
+                    || numeric < 0.5 && n_by_tabs < found.width && !has_thousands)
         }
         // `10 000 000,00;0`: blanks between thousands.
         b';' | b'|' => !has_byte(text, found.first_row, delimiter),
@@ -284,12 +288,11 @@ fn score(rows: &[SampleRow], delimiter: u8) -> (f64, usize) {
     let same: Vec<&&SampleRow> = filled[start..].iter().filter(|row| row.cells.len() == width).collect();
     let is_most = same.len() * 2 > filled.len() - start;
     let end = if is_most { end } else { filled.len() };
-    let consistency =
-        if filled.iter().all(|row| row.cells.len() <= width) && longest_run(&filled, width) >= MIN_TOGETHER {
-            0.9
-        } else {
-            same.len() as f64 / (end - start) as f64
-        };
+    let consistency = same.len() as f64 / (end - start) as f64;
+    // Rows that stand together among notes, which nothing cuts.
+    let is_among_notes =
+        filled.iter().all(|row| row.cells.len() <= width) && longest_run(&filled, width) >= MIN_TOGETHER;
+    let consistency = if is_among_notes { consistency.max(0.9) } else { consistency };
     let is_header_cut = filled[0].cells.len() > 1;
     if !is_header_cut && (consistency < 0.8 || are_lone_decimals(&same, delimiter)) {
         return (0.0, width);
