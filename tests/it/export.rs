@@ -41,7 +41,7 @@ async fn a_model_is_downloaded_as_onnx_with_validators_and_ranges() {
     assert_eq!(events["events"][0]["details"]["format"], "onnx", "{events}");
 }
 
-/// Dates with times, booleans, categories of two, three and eleven levels, a number that is mostly 0; some missing.
+/// Dates with times, booleans, categories of two, three and 41 levels, a number that is mostly 0; some missing.
 fn mixed(n_rows: usize) -> String {
     let mut text = String::from("when,on,side,kind,x,rain,place,y,class\n");
     for i in 0..n_rows {
@@ -58,7 +58,7 @@ fn mixed(n_rows: usize) -> String {
             unless(5, format!("{x:.4}")),
             // Mostly one value, and many levels: both have an embedding of their own.
             if i % 5 == 0 { format!("{:.1}", (i * 29 % 97) as f64 / 10.0 + 0.1) } else { "0".to_owned() },
-            format!("place {}", i * 17 % 11),
+            format!("place {}", i * 17 % 41),
             format!("{y:.4}"),
             ["low", "mid", "high"][usize::from(y > -4.0) + usize::from(y > 4.0)].to_owned(),
         ];

@@ -2,16 +2,17 @@
 //!
 //! The features of such a category, one per level, ask for a weight of each level in every unit of the first
 //! layer. A vector of [`SIZE`] numbers per level is learned once and shared by all units (Guo and Berkhahn,
-//! "Entity Embeddings", 2016; `RealMLP` does so beyond eight levels). It takes the place of the features. A
-//! level that training never saw has the vector 0.
+//! "Entity Embeddings", 2016). It takes the place of the features. A level that training never saw has the
+//! vector 0.
 
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Numbers that a level becomes.
 pub const SIZE: usize = 8;
-/// Categories with more levels than these are embedded.
-pub const MAX_ONE_HOT: usize = 8;
+/// Categories with more levels than these are embedded. `RealMLP` does so beyond 8, which measured worse where rows
+/// are few (german_credit: log-loss 0.525 instead of 0.509) and no better where they are many (adult).
+pub const MAX_ONE_HOT: usize = 32;
 
 /// The features of one category, which stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -62,7 +62,7 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
         (
             "mixed.csv",
             mixed(400).into_bytes(),
-            json!({"target": "y", "exclude": ["class"], "preset": "fast"}),
+            json!({"target": "class", "exclude": ["y"], "preset": "fast"}),
         ),
         (
             "mixed.csv",
