@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Numbers that a level becomes.
 pub const SIZE: usize = 8;
 /// Categories with more levels than these are embedded. `RealMLP` does so beyond 8, which measured worse where rows
-/// are few (german_credit: log-loss 0.525 instead of 0.509) and no better where they are many (adult).
+/// are few (`german_credit`: log-loss 0.525 instead of 0.509) and no better where they are many (adult).
 pub const MAX_ONE_HOT: usize = 32;
 
 /// The features of one category, which stand side by side.
