@@ -38,8 +38,9 @@ pub(super) struct Rows<'a> {
     n_rows: u64,
     ragged: Vec<Issue>,
     n_ragged: u64,
-    /// Lines of one text. Under the last row of the table they are notes; above it, ragged rows.
-    notes: Vec<(u64, ByteRecord, String)>,
+    /// Lines of one text, and what may go on with them. Under the last row of the table they are notes; above it those with
+    /// a message are ragged rows, and the others are rows like any.
+    notes: Vec<(u64, ByteRecord, Option<String>)>,
 }
 
 impl<'a> Rows<'a> {
@@ -86,7 +87,7 @@ impl<'a> Rows<'a> {
             }
             let message = format!("{} cells instead of {}", record.len(), self.layout.width);
             if (is_note(record, self.layout.width) || self.goes_on(record)) && self.notes.len() < MAX_HELD {
-                self.notes.push((line, record.clone(), message));
+                self.notes.push((line, record.clone(), (!fits).then_some(message)));
                 return Ok(());
             }
             self.refuse_notes();
@@ -134,8 +135,11 @@ impl<'a> Rows<'a> {
     }
 
     fn refuse_notes(&mut self) {
-        self.n_ragged += self.notes.len() as u64;
-        self.ragged.extend(self.notes.drain(..).map(|(line, _, message)| Issue::at(line, message)));
+        for (line, _, message) in self.notes.drain(..) {
+            let Some(message) = message else { continue };
+            self.n_ragged += 1;
+            self.ragged.push(Issue::at(line, message));
+        }
     }
 
     /// Hands on the notes under the table, or refuses the file for its ragged rows.

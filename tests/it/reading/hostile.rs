@@ -43,6 +43,8 @@ fn the_lines_are_named() {
     assert_eq!(places(b"a,b\n\"1\n1\",2\n3\n"), [4], "and line breaks inside quotes");
     assert_eq!(places(b"x,y\n1,2\n3,\"open\n4,5\n"), [3], "the line in which the quote opens");
     assert_eq!(places(b"x;y\n1.5;1\n3;2\n2,5;2\n"), [2, 4], "the two cells that contradict");
+    let text = "place,n,m\nNorth\nLima,NA,NA\nOslo,1,2\nRome,3,4\n";
+    assert_eq!(places(text.as_bytes()), [2], "a row without values under a line of one text is a row");
     let mut many = "a,b\n".to_owned();
     many.push_str(&"1,2,3\n".repeat(3));
     many.push_str(&"1,2\n".repeat(500));
