@@ -394,6 +394,7 @@ impl LeftOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::row::rows_of;
 
     /// The first cells of the rows that are kept, the lines of the footer, and repeated headers.
     fn check(text: &str) -> (Vec<String>, Vec<u64>, Vec<u64>) {
@@ -401,11 +402,7 @@ mod tests {
     }
 
     fn check_with(text: &str, is_assumed: bool) -> (Vec<String>, Vec<u64>, Vec<u64>) {
-        let rows: Vec<SampleRow> = (1..)
-            .zip(text.lines())
-            .map(|(line, text)| SampleRow { line, cells: text.split(';').map(OwnedCell::text).collect() })
-            .filter(|row| row.n_filled() > 0)
-            .collect();
+        let rows: Vec<SampleRow> = rows_of(text).into_iter().filter(|row| row.n_filled() > 0).collect();
         let names: Vec<String> = rows[0].cells.iter().map(|cell| cell.borrow().to_text()).collect();
         let width = names.len();
         let layout =

@@ -123,14 +123,11 @@ fn is_word(cell: &OwnedCell) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::row::rows_of;
 
     /// The first lines and the header lines of the tables under the first.
     fn check(text: &str, may_repeat: bool, expected: &[(u64, u64)], why: &str) {
-        let rows: Vec<SampleRow> = (1..)
-            .zip(text.lines())
-            .map(|(line, text)| SampleRow { line, cells: text.split(';').map(OwnedCell::text).collect() })
-            .filter(|row| row.n_filled() > 0)
-            .collect();
+        let rows: Vec<SampleRow> = rows_of(text).into_iter().filter(|row| row.n_filled() > 0).collect();
         let names: Vec<String> = rows[0].cells.iter().map(|cell| cell.borrow().to_text()).collect();
         let body: Vec<&SampleRow> = rows[1..].iter().collect();
         let found: Vec<(u64, u64)> = find(&body, &names, may_repeat, &Missing::default())

@@ -394,17 +394,10 @@ fn is_even_run(values: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rows(text: &str) -> Vec<SampleRow> {
-        let row = |(i, line): (usize, &str)| SampleRow {
-            line: i as u64 + 1,
-            cells: line.split(';').map(OwnedCell::text).collect(),
-        };
-        text.lines().enumerate().map(row).collect()
-    }
+    use crate::dataset::row::rows_of;
 
     fn layout(text: &str) -> Layout {
-        find(&rows(text), false, &ReadOptions::default(), &Missing::default()).unwrap()
+        find(&rows_of(text), false, &ReadOptions::default(), &Missing::default()).unwrap()
     }
 
     #[test]
@@ -461,7 +454,7 @@ mod tests {
 
     #[test]
     fn the_caller_names_the_lines() {
-        let rows = rows("a;b\nc;d\n1;2\n3;4");
+        let rows = rows_of("a;b\nc;d\n1;2\n3;4");
         let read = |header_row, units_row| {
             let options = ReadOptions { header_row, units_row, ..ReadOptions::default() };
             find(&rows, false, &options, &Missing::default()).map_err(|error| error.slug())
@@ -476,7 +469,7 @@ mod tests {
     #[test]
     fn nothing_to_read() {
         let read = |text: &str| {
-            find(&rows(text), false, &ReadOptions::default(), &Missing::default()).map_err(|e| e.slug())
+            find(&rows_of(text), false, &ReadOptions::default(), &Missing::default()).map_err(|e| e.slug())
         };
         assert_eq!(read(";;\n;").unwrap_err(), "empty-file");
         assert_eq!(read("x;y;z").unwrap_err(), "empty-file", "a header alone");

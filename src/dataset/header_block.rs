@@ -220,13 +220,10 @@ fn n_chars(row: &SampleRow) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::row::rows_of;
 
     fn check(text: &str, first: usize, expected: (usize, usize), names: &[&str]) {
-        let row = |(i, line): (usize, &str)| SampleRow {
-            line: i as u64 + 1,
-            cells: line.split(';').map(OwnedCell::text).collect(),
-        };
-        let rows: Vec<SampleRow> = text.lines().enumerate().map(row).collect();
+        let rows = rows_of(text);
         let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
         let width = filled[first].cells.len();
         let block = Block::from(first, &filled, width, &Missing::default());

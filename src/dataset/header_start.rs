@@ -223,7 +223,13 @@ pub(super) fn table_above(above: &[&SampleRow]) -> Option<(u64, u64)> {
         from += n.max(1);
     }
     match longest {
-        [first, .., last] if longest.len() >= MIN_TABLE_ROWS => Some((first.line, last.line)),
+        [first, .., last] if longest.len() >= MIN_TABLE_ROWS => {
+            // Its header is what a reader would name to have it read.
+            let is_header = |row: &&&SampleRow| {
+                row.line + 1 == first.line && n_used(row) == n_used(first) && n_numbers(row) == 0
+            };
+            Some((above.iter().find(is_header).map_or(first.line, |row| row.line), last.line))
+        }
         _ => None,
     }
 }
@@ -231,21 +237,14 @@ pub(super) fn table_above(above: &[&SampleRow]) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{header, options::ReadOptions},
+        super::{header, options::ReadOptions, row::rows_of},
         *,
     };
 
-    fn rows(text: &str) -> Vec<SampleRow> {
-        let row = |(line, text): (u64, &str)| SampleRow {
-            line,
-            cells: text.split(';').map(OwnedCell::text).collect(),
-        };
-        (1..).zip(text.lines()).map(row).collect()
-    }
-
     /// The lines of the header and of the units, and the first line of data.
     fn check(text: &str, expected: (Option<u64>, Option<u64>, u64), names: &[&str], why: &str) {
-        let layout = header::find(&rows(text), false, &ReadOptions::default(), &Missing::default()).unwrap();
+        let layout =
+            header::find(&rows_of(text), false, &ReadOptions::default(), &Missing::default()).unwrap();
         assert_eq!((layout.header_line, layout.units_line, layout.first_data_line), expected, "{why}");
         assert_eq!(layout.names, names, "{why}");
     }
@@ -316,7 +315,8 @@ mod tests {
     #[test]
     fn another_table_above_is_told() {
         let text = format!("a;b;{}\n\nx;y;z{}", body("#;1;", 5), body("#;1#;2#", 20));
-        let layout = header::find(&rows(&text), false, &ReadOptions::default(), &Missing::default()).unwrap();
+        let layout =
+            header::find(&rows_of(&text), false, &ReadOptions::default(), &Missing::default()).unwrap();
         assert_eq!(
             (layout.header_line, layout.table_above),
             (Some(8), Some((1, 7))),
@@ -324,7 +324,7 @@ mod tests {
         );
         let narrow = "Table A\nx;y\n1;2\n3;4\n5;6\nTable B\na;b;c\n1;2;3\n4;5;6\n7;8;9\n10;11;12\n13;14;15";
         let layout =
-            header::find(&rows(narrow), false, &ReadOptions::default(), &Missing::default()).unwrap();
-        assert_eq!((layout.header_line, layout.table_above), (Some(7), Some((3, 5))));
+            header::find(&rows_of(narrow), false, &ReadOptions::default(), &Missing::default()).unwrap();
+        assert_eq!((layout.header_line, layout.table_above), (Some(7), Some((2, 5))), "with its header");
     }
 }

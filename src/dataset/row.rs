@@ -46,6 +46,14 @@ pub(super) struct SampleRow {
     pub(super) cells: Vec<OwnedCell>,
 }
 
+/// The rows of a text whose cells end at `;`.
+#[cfg(test)]
+pub(super) fn rows_of(text: &str) -> Vec<SampleRow> {
+    let row =
+        |(line, text): (u64, &str)| SampleRow { line, cells: text.split(';').map(OwnedCell::text).collect() };
+    (1..).zip(text.lines()).map(row).collect()
+}
+
 impl<'a> Row<'a> {
     /// 1-based line of the file or row of the sheet.
     pub(super) fn line(&self) -> u64 {
