@@ -132,21 +132,20 @@ impl Defaults {
     }
 }
 
-/// The shape of each network of a training; `features`, `[n, inputs]`, are the rows that one of them is fitted on.
-pub fn shape(spec: &Spec, encoder: &Encoder, features: &[f32], outputs: usize) -> Shape {
+/// The shape of each network of a training; `features`, `[n, inputs]`, gives the rows that one of them is fitted on.
+pub fn shape(spec: &Spec, encoder: &Encoder, features: impl FnOnce() -> Vec<f32>, outputs: usize) -> Shape {
     let full = spec.architecture == Architecture::RealmlpTd;
     let inputs = encoder.width();
-    let steps = |feature: usize| {
-        Steps::choose(feature, features.iter().skip(feature).step_by(inputs).copied().collect())
+    let stepped = || {
+        let features = features();
+        let column = |feature: usize| features.iter().skip(feature).step_by(inputs).copied().collect();
+        let numbers = encoder.features_of_numbers().into_iter();
+        numbers.filter_map(|feature| Steps::choose(feature, column(feature))).collect()
     };
     Shape {
         inputs,
         embedded: if full { encoder.numeric_features() } else { Vec::new() },
-        stepped: if full {
-            encoder.features_of_numbers().into_iter().filter_map(steps).collect()
-        } else {
-            Vec::new()
-        },
+        stepped: if full { stepped() } else { Vec::new() },
         categories: if full { encoder.long_categories() } else { Vec::new() },
         hidden: spec.hidden_layers.clone(),
         outputs,

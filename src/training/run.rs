@@ -57,9 +57,8 @@ pub(super) fn run(
     let logarithms = prepared.logarithms(&members[0]);
     logarithms.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
     warnings.extend(logarithms);
-    let fitted_on = prepared.part(&inputs, &members[0], &split.folds[0].training).features;
-    let shape = shape(spec, &members[0].encoder, &fitted_on, prepared.truth.width());
-    drop(fitted_on);
+    let features = || prepared.part(&inputs, &members[0], &split.folds[0].training).features;
+    let shape = shape(spec, &members[0].encoder, features, prepared.truth.width());
     observe(Event::Message(format!(
         "{} rows to fit, {} to choose the epoch, {} to test; {} inputs become {} features; {} weights",
         split.folds[0].training.len(),
