@@ -42,7 +42,7 @@ class Embedding(nn.Module):
             self.register_buffer("edges", torch.zeros(n_steps + len(self.stepped)))
         if self.categories:
             self.vectors = nn.Parameter(torch.zeros(len(levels), 8))
-        if not n:
+        if not n:  # no quantities
             return
         self.frequency, self.phase = nn.Parameter(torch.zeros(n, 16)), nn.Parameter(torch.zeros(n, 16))
         self.weight, self.bias = nn.Parameter(torch.zeros(n, 3, 16)), nn.Parameter(torch.zeros(n, 3))
@@ -84,18 +84,16 @@ class Network(nn.Module):
 
     def __init__(self, shape):
         super().__init__()
-        embedding = Embedding(shape)
-        width = embedding.width
+        self.embedding = Embedding(shape)
+        width = self.embedding.width
         sizes = [width, *shape["hidden"], shape["outputs"]]
-        self.embedding = embedding if list(embedding.state_dict()) else None
         self.scale = nn.Parameter(torch.ones(width)) if shape["scaling_layer"] else None
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
         self.activations = nn.ModuleList(
             Activation(shape["activation"], n, shape["parametric"]) for n in shape["hidden"])
 
     def forward(self, x):
-        if self.embedding is not None:
-            x = self.embedding(x)
+        x = self.embedding(x)
         if self.scale is not None:
             x = x * self.scale
         for layer, activation in zip(self.layers, self.activations):

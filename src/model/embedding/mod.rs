@@ -10,6 +10,7 @@ pub mod steps;
 pub mod waves;
 
 use super::network::Shape;
+use std::borrow::Cow;
 use waves::Waves;
 
 /// The numbers of all embeddings of a network.
@@ -56,7 +57,7 @@ impl Embeddings {
             Some(waves) => waves.widen(x, shape.inputs, &shape.embedded),
             None => x.to_vec(),
         };
-        if self.edges.is_none() && self.vectors.is_none() {
+        if self.is_waves_only() {
             return waved_rows;
         }
         let mut wide = Vec::with_capacity(x.len() / shape.inputs * width(shape));
@@ -82,14 +83,7 @@ impl Embeddings {
             gradient
         });
         let waves = self.waves.as_ref().map(|waves| {
-            let by_waved;
-            let by_waved = if self.edges.is_none() && self.vectors.is_none() {
-                by_wide
-            } else {
-                by_waved = by_waved_rows(shape, by_wide);
-                by_waved.as_slice()
-            };
-            waves.gradient(x, shape.inputs, &shape.embedded, by_waved)
+            waves.gradient(x, shape.inputs, &shape.embedded, &self.by_waved_rows(shape, by_wide))
         });
         EmbeddingsGradient { waves, vectors }
     }
@@ -97,10 +91,10 @@ impl Embeddings {
     /// The derivative by the features, `[n, inputs]`, given that by what they became, `[n, width]`. It is 0 for the
     /// features of categories that became vectors.
     pub fn by_features(&self, shape: &Shape, x: &[f32], by_wide: &[f32]) -> Vec<f32> {
-        let by_waved = by_waved_rows(shape, by_wide);
+        let by_waved = self.by_waved_rows(shape, by_wide);
         let mut by_features = match &self.waves {
             Some(waves) => waves.by_features(x, shape.inputs, &shape.embedded, &by_waved),
-            None => by_waved,
+            None => by_waved.into_owned(),
         };
         if let Some(edges) = &self.edges {
             let first = waved(shape) - levels::count(&shape.categories);
@@ -111,21 +105,29 @@ impl Embeddings {
         }
         by_features
     }
-}
 
-/// The part of a derivative, `[n, width]`, that is by the features and their waves: `[n, waved]`.
-fn by_waved_rows(shape: &Shape, by_wide: &[f32]) -> Vec<f32> {
-    let (wide, waved) = (width(shape), waved(shape));
-    let mut by_rows = vec![0.0; by_wide.len() / wide * waved];
-    for (by, of) in by_wide.chunks_exact(wide).zip(by_rows.chunks_exact_mut(waved)) {
-        let mut start = 0;
-        for others in levels::others(&shape.categories, waved) {
-            let n = others.len();
-            of[others].copy_from_slice(&by[start..start + n]);
-            start += n;
-        }
+    /// Whether the rows are the features and their waves, and nothing else.
+    fn is_waves_only(&self) -> bool {
+        self.edges.is_none() && self.vectors.is_none()
     }
-    by_rows
+
+    /// The part of a derivative, `[n, width]`, that is by the features and their waves: `[n, waved]`.
+    fn by_waved_rows<'a>(&self, shape: &Shape, by_wide: &'a [f32]) -> Cow<'a, [f32]> {
+        if self.is_waves_only() {
+            return Cow::Borrowed(by_wide);
+        }
+        let (wide, waved) = (width(shape), waved(shape));
+        let mut by_rows = vec![0.0; by_wide.len() / wide * waved];
+        for (by, of) in by_wide.chunks_exact(wide).zip(by_rows.chunks_exact_mut(waved)) {
+            let mut start = 0;
+            for others in levels::others(&shape.categories, waved) {
+                let n = others.len();
+                of[others].copy_from_slice(&by[start..start + n]);
+                start += n;
+            }
+        }
+        Cow::Owned(by_rows)
+    }
 }
 
 #[cfg(test)]
