@@ -11,6 +11,7 @@ use super::{
     spaced::{self, Spacing},
     spaced_text::Spaced,
     transcode::count_feeds,
+    width::{MIN_TOGETHER, longest_run, usual_width, without_comments},
 };
 use csv::{ByteRecord, ReaderBuilder, Terminator};
 use std::io::{BufRead, BufReader, Read};
@@ -333,106 +334,6 @@ fn is_whole(text: &str, delimiter: u8) -> bool {
         bytes[i] != delimiter && CANDIDATES.contains(&bytes[i]) && !is_decimal && follows != Some(&b' ')
     };
     !(0..bytes.len()).any(is_separator)
-}
-
-/// The rows that hold something and are no comments, unless there are only comments.
-pub(super) fn without_comments(rows: &[SampleRow]) -> Vec<&SampleRow> {
-    let filled: Vec<&SampleRow> = rows.iter().filter(|row| row.n_filled() > 0).collect();
-    let bare: Vec<&SampleRow> = filled.iter().copied().filter(|row| !is_comment(row)).collect();
-    if bare.len() < 2 { filled } else { bare }
-}
-
-/// `# made by hand`, but not `#`, which may be the name of a column.
-pub(super) fn is_comment(row: &SampleRow) -> bool {
-    match row.cells.first() {
-        Some(OwnedCell::Text(text)) => text.len() > 1 && spaced::unmarked(text).is_some(),
-        _ => false,
-    }
-}
-
-/// The commonest number of cells; the later rows decide, because titles stand at the top.
-pub(super) fn usual_width(rows: &[&SampleRow]) -> usize {
-    let mut counts = std::collections::BTreeMap::new();
-    for row in rows {
-        *counts.entry(row.cells.len()).or_insert(0usize) += 1;
-    }
-    let usual = counts.iter().max_by_key(|(width, count)| (**count, **width)).map_or(0, |(width, _)| *width);
-    // Among many lines of notes, which nothing cuts, the rows stand together.
-    let together = counts.keys().filter(|width| **width > 1).map(|width| (longest_run(rows, *width), *width));
-    match together.max() {
-        Some((n, width)) if usual == 1 && n >= MIN_TOGETHER => width,
-        _ => usual,
-    }
-}
-
-/// Rows of one width one after the other that show a table among notes.
-const MIN_TOGETHER: usize = 5;
-
-fn longest_run(rows: &[&SampleRow], width: usize) -> usize {
-    // Lines of a program end with a semicolon, but hold one cell.
-    let is_row = |row: &SampleRow| row.cells.len() == width && row.n_filled() > 1;
-    let runs = rows.chunk_by(|row, next| is_row(row) == is_row(next));
-    runs.filter(|run| is_row(run[0])).map(<[_]>::len).max().unwrap_or(0)
-}
-
-/// Walks over the quotes of a file that has any. The tokeniser forgives an open quote by taking
-/// the rest of the file for one cell, so this is checked before it.
-pub(super) fn check_quotes(source: Source<'_>, survey: &Survey, dialect: &Dialect) -> Result<(), ReadError> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum At {
-        Start,
-        Plain,
-        Quoted,
-        /// After a quote within quotes: the end of the cell, or half of a doubled quote.
-        Closed,
-    }
-    if !survey.has_quotes || dialect.spacing.is_some() {
-        return Ok(());
-    }
-    let mut reader = BufReader::with_capacity(1 << 18, survey.text(source)?);
-    let (mut at, mut line, mut opened) = (At::Start, 1u64, 0u64);
-    loop {
-        let piece = reader.fill_buf()?;
-        if piece.is_empty() {
-            break;
-        }
-        for &byte in piece {
-            at = match (at, byte) {
-                (At::Start, b'"') => {
-                    opened = line;
-                    At::Quoted
-                }
-                (At::Quoted, b'"') => At::Closed,
-                (At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
-                (_, b'\n') => At::Start,
-                (_, byte) if byte == dialect.delimiter => At::Start,
-                (At::Closed, b'\r') => At::Closed,
-                (At::Closed, _) => return Err(text_after_quote(line)),
-                _ => At::Plain,
-            };
-            line += u64::from(byte == b'\n');
-        }
-        let n = piece.len();
-        reader.consume(n);
-    }
-    if at == At::Quoted {
-        return Err(ReadError::MalformedCsv(
-            Problem::new(format!(
-                "a quote opened in line {opened} is never closed, so the rest of the file would be one cell; close it, or double it (\"\") where it is part of the text"
-            ))
-            .with(Issue::at(opened, "quote never closed")),
-        ));
-    }
-    Ok(())
-}
-
-fn text_after_quote(line: u64) -> ReadError {
-    ReadError::MalformedCsv(
-        Problem::new(format!(
-            "in line {line} text follows a closing quote; put the whole cell in quotes and double (\"\") the quotes inside it"
-        ))
-        .with(Issue::at(line, "text after a closing quote")),
-    )
 }
 
 fn too_many_columns(n: u64, limits: &ReadLimits) -> ReadError {

@@ -10,7 +10,7 @@
 
 use super::{
     affix::Affix,
-    date, delimited,
+    date,
     error::{Problem, ReadError},
     further_tables::{self, Further},
     header_block::Block,
@@ -19,7 +19,7 @@ use super::{
     number_format,
     options::ReadOptions,
     row::{OwnedCell, SampleRow},
-    units_row,
+    units_row, width,
 };
 
 /// Rows that are looked at to learn what a column holds.
@@ -77,10 +77,10 @@ pub(super) fn find(
         Some(line) if line > 0 => width_under(rows, line),
         _ => None,
     };
-    let usual = usual.unwrap_or_else(|| delimited::usual_width(&delimited::without_comments(rows)));
+    let usual = usual.unwrap_or_else(|| width::usual_width(&width::without_comments(rows)));
     let filled: Vec<&SampleRow> = rows
         .iter()
-        .filter(|row| row.n_filled() > 0 && (row.cells.len() == usual || !delimited::is_comment(row)))
+        .filter(|row| row.n_filled() > 0 && (row.cells.len() == usual || !width::is_comment(row)))
         .filter(|row| !is_rule(row))
         .collect();
     let Some(last) = filled.last() else {
@@ -262,7 +262,7 @@ fn largest_under<'a>(further: &'a [Further], body: &[&SampleRow]) -> Option<&'a 
 fn width_under(rows: &[SampleRow], header: u64) -> Option<usize> {
     let under: Vec<&SampleRow> = rows.iter().filter(|row| row.line > header && row.n_filled() > 0).collect();
     let n = under.windows(2).take_while(|pair| pair[1].line == pair[0].line + 1).count() + 1;
-    (under.len() >= 2 && n >= 2).then(|| delimited::usual_width(&under[..n.min(BODY_ROWS)]))
+    (under.len() >= 2 && n >= 2).then(|| width::usual_width(&under[..n.min(BODY_ROWS)]))
 }
 
 pub(super) fn n_used(row: &SampleRow) -> usize {

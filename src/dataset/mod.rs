@@ -58,6 +58,7 @@ mod preview;
 mod profile;
 mod progress;
 mod reading;
+mod quotes;
 pub mod relations;
 mod row;
 mod schema;
@@ -74,6 +75,7 @@ mod text_rows;
 mod transcode;
 mod unit;
 mod units_row;
+mod width;
 mod workbook;
 
 pub use description::{ColumnProfile, Description, Histogram, Outliers, ReadReport, Warning};

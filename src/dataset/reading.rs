@@ -11,6 +11,7 @@ use super::{
     ole2,
     options::{ReadLimits, ReadOptions},
     progress::Phase,
+    quotes,
     schema::Forced,
     sheet_cells::Kind,
     source::Source,
@@ -82,7 +83,7 @@ fn read_delimited(
 ) -> Result<Reading, ReadError> {
     let survey = encoding::survey(source, options.encoding.as_deref())?;
     let (dialect, sample) = delimited::sample(source, &survey, options.delimiter, limits)?;
-    delimited::check_quotes(source, &survey, &dialect)?;
+    quotes::check(source, &survey, &dialect)?;
     let mut body = Body::Delimited { source, survey: &survey, dialect: &dialect, limits };
     let mut reading = assemble(source, &mut body, &sample, options, limits, dialect.is_comma())?;
     let report = &mut reading.description.read;
