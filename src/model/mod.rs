@@ -16,6 +16,7 @@ pub mod input;
 pub mod interval;
 pub mod manifest;
 pub mod network;
+pub mod scaling;
 pub mod sensitivity;
 mod sound;
 
