@@ -2,7 +2,7 @@
 
 use super::{
     encoding::Survey,
-    error::{Issue, Problem, ReadError},
+    error::{Problem, ReadError},
     number_format,
     options::ReadLimits,
     preamble,
