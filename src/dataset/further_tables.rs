@@ -12,7 +12,7 @@
 //! ```
 
 use super::{
-    header::{is_value, is_value_column},
+    header::{is_missing, is_value, is_value_column},
     missing::Missing,
     row::{OwnedCell, SampleRow},
 };
@@ -79,7 +79,9 @@ fn header_under(
         && names.iter().filter(|name| !name.is_empty()).count() == named.len();
     texts.sort_unstable();
     texts.dedup();
-    let is_header = named.len() >= 2 && texts.len() >= 2 && named.iter().all(|i| is_word(&header.cells[*i]));
+    // `oak;NA;NA` under a heading is a row without values.
+    let is_name = |i: &usize| is_word(&header.cells[*i]) && !is_missing(&header.cells[*i], missing);
+    let is_header = named.len() >= 2 && texts.len() >= 2 && named.iter().all(is_name);
     if !is_header {
         return None;
     }
@@ -162,6 +164,7 @@ mod tests {
         check(&format!("{first}\nSource: us\n-;zero\n..;none\n"), true, &[], "a legend");
         check(&format!("{first}conifers;\nfir;8\noak;9\n"), true, &[], "a group");
         check(&format!("{first}\nt;p\n5;6\n"), true, &[], "a single row");
+        check(&format!("{first}conifers;\nfir;NA\nyew;8\npine;9\n"), true, &[], "a row without values");
         let island =
             format!("name;y;z\nash;2;1\nelm;4;2\n\nby;n;\nus;6;\nyou;8;\n\n{}", "oak;6;9\n".repeat(9));
         check(&island, true, &[], "the table goes on");
