@@ -19,7 +19,7 @@ const MAX_DISTANCES: usize = 500;
 /// Training rows in the encoded space, and how far they lie from each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
-    /// Reciprocal standard deviation of each feature, by which distances are measured.
+    /// By which distances are measured: the reciprocal standard deviation of each feature, 1 for those that are 0 or 1.
     scales: Vec<f32>,
     /// Ascending distances of the rows from each other.
     distances: Vec<f32>,
@@ -40,8 +40,15 @@ impl Joint {
                 let own = || chosen.iter().map(|row| f64::from(row[feature]));
                 let mean = own().sum::<f64>() / n;
                 let variance = own().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-                // A feature that never varies says nothing in units of its spread.
-                if variance > 1e-12 { (1.0 / variance.sqrt()) as f32 } else { 0.0 }
+                if variance <= 1e-12 {
+                    // A feature that never varies says nothing in units of its spread.
+                    0.0
+                } else if own().all(|value| value == 0.0 || value == 1.0) {
+                    // Of rare levels, and rows without a value, each would be far from all others by its rarity alone.
+                    1.0
+                } else {
+                    (1.0 / variance.sqrt()) as f32
+                }
             })
             .collect();
         let mut scaled: Vec<Vec<f32>> = chosen

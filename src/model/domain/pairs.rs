@@ -322,12 +322,20 @@ fn table(bins: &[Bins], (a, b): (usize, usize), of_rows: &[Vec<u16>]) -> (Vec<f3
     let width = bins[b].count();
     let cell = |row: &Vec<u16>| usize::from(row[a]) * width + usize::from(row[b]);
     let own: Vec<f64> = of_rows.iter().map(|row| counts.surprise(cell(row), 1.0)).collect();
-    let mut ascending = own.clone();
-    ascending.sort_by(f64::total_cmp);
-    let unit = ascending[(UNIT_SHARE * (ascending.len() - 1) as f64) as usize].max(LEAST_UNIT);
-    let in_units = |surprise: f64| (surprise / unit).max(0.0) as f32;
-    let cells = (0..counts.found.len()).map(|cell| in_units(counts.surprise(cell, 0.0))).collect();
-    (cells, own.into_iter().map(in_units).collect())
+    // What is missing has no bins around it, so that chance makes more of a difference in its cells than in others.
+    let lacks = |cell: usize| cell / width == bins[a].count() - 1 || cell % width == width - 1;
+    let unit = |lacking: bool| {
+        let those = own.iter().zip(of_rows).filter(|(_, row)| lacks(cell(row)) == lacking);
+        let mut ascending: Vec<f64> = those.map(|(surprise, _)| *surprise).collect();
+        ascending.sort_by(f64::total_cmp);
+        let last = ascending.len().saturating_sub(1);
+        let usual = ascending.get((UNIT_SHARE * last as f64) as usize);
+        usual.map_or(LEAST_UNIT, |usual| usual.max(LEAST_UNIT))
+    };
+    let units = [unit(false), unit(true)];
+    let in_units = |cell: usize, surprise: f64| (surprise / units[usize::from(lacks(cell))]).max(0.0) as f32;
+    let cells = (0..counts.found.len()).map(|cell| in_units(cell, counts.surprise(cell, 0.0))).collect();
+    (cells, own.iter().zip(of_rows).map(|(own, row)| in_units(cell(row), *own)).collect())
 }
 
 #[cfg(test)]
@@ -421,6 +429,29 @@ mod tests {
         assert!(strange([Value::Level(Some(2)), day(500), Value::Missing]), "only a has no flag");
         let unknown = pairs.surprise(&[Value::Level(None), day(500), Value::Flag(true)]).0;
         assert!(unknown >= 0.0, "an unknown level has a cell");
+    }
+
+    #[test]
+    fn rows_without_a_value_are_hardly_stranger_than_others() {
+        let inputs = vec![input(ColumnKind::Number, &[]); 5];
+        let lacks = |row: &[f64]| row[0] * 1e6 % 10.0 < 1.0;
+        let values = |row: &Vec<f64>| {
+            let mut values = numbers(row);
+            if lacks(row) {
+                values[4] = Value::Missing;
+            }
+            values
+        };
+        let rows: Vec<Vec<Value>> = random(6000, 5).iter().map(values).collect();
+        let (known, new) = rows.split_at(1000);
+        let pairs = Pairs::fit(&inputs, known).unwrap();
+        let strange = |lacking: bool| {
+            let those: Vec<_> = new.iter().filter(|row| (row[4] == Value::Missing) == lacking).collect();
+            let strange = those.iter().filter(|row| pairs.share_as_unusual(pairs.surprise(row).0) < 0.02);
+            strange.count() as f64 / those.len() as f64
+        };
+        assert!(strange(true) < 0.06, "{} of the rows without a value", strange(true));
+        assert!(strange(false) < 0.04, "{} of the others", strange(false));
     }
 
     #[test]
