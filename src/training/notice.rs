@@ -8,6 +8,7 @@ use crate::dataset::{
     Column, Values, Warning,
     relations::{self, keys},
 };
+use crate::model::interval::Calibration;
 use std::collections::{HashMap, HashSet};
 
 /// A feature that follows the target this closely is more likely a result of it than a cause.
@@ -50,6 +51,18 @@ pub(super) fn leaks(prepared: &Prepared) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// A confidence that the `n` rows that were held out cannot calibrate.
+pub(super) fn unbounded(calibration: &Calibration, n: usize, confidence: f64) -> Option<Warning> {
+    let Calibration::AbsoluteResiduals { residuals, .. } = calibration else { return None };
+    residuals.iter().any(|scores| scores.quantile(confidence).is_none()).then(|| {
+        let most = (n as f64 / (n as f64 + 1.0) * 1000.0).floor() / 1000.0;
+        let message = format!(
+            "no intervals can be given at a confidence of {confidence}: the {n} rows held out calibrate them up to {most}. Ask for less with \"confidence\""
+        );
+        Warning { code: "confidence-too-high".to_owned(), column: None, message }
+    })
 }
 
 /// Absolute Pearson correlation over the rows in which both are present; 0 where one is constant.

@@ -16,7 +16,7 @@ use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::truth::TruthColumns;
 use super::{Compute, Data, TrainError, Trained};
-use crate::dataset::Warning;
+use crate::dataset::{ColumnKind, Warning};
 use crate::model::domain::{Domain, joint, pairs};
 use crate::model::input::Input;
 use crate::model::interval::{Calibration, ProbabilityScale, Scores as SortedScores, UsualError};
@@ -103,6 +103,11 @@ fn by_group(
     spec.validation.method = SplitMethod::Group;
     spec.validation.group = Some(column.to_owned());
     spec.validation.folds = 1;
+    // As a request for such a split has it: names of cases tell nothing about others.
+    let is_category = data.table.column(column).is_some_and(|column| column.kind == ColumnKind::Category);
+    if is_category && spec.features.len() > 1 {
+        spec.features.retain(|feature| feature != column);
+    }
     if spec.validation.test_size == 0.0 {
         spec.validation.test_size = 0.2;
     }
@@ -204,6 +209,9 @@ impl Session<'_> {
             n_training_rows: split.folds[0].training.len(),
         };
         manifest.calibration = self.calibrate(&manifest, &held_out, &held_out_outputs);
+        let unbounded = notice::unbounded(&manifest.calibration, held_out.len(), spec.confidence);
+        unbounded.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+        warnings.extend(unbounded);
 
         // The test part where there is one, else the rows left out of the folds.
         let (judged, outputs) = if split.test.is_empty() {

@@ -127,6 +127,7 @@ pub(super) fn choose_features(
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<String>, SpecError> {
     let is_target = |name: &str| targets.iter().any(|target| target.name == name);
+    let group = request.validation.as_ref().and_then(|validation| validation.group.as_ref());
     let excluded = request.exclude.as_deref().unwrap_or_default();
     for (index, name) in excluded.iter().enumerate() {
         find(data, name, &format!("/exclude/{index}"))?;
@@ -158,6 +159,10 @@ pub(super) fn choose_features(
             if is_target(&column.name) || excluded.contains(&column.name) {
                 continue;
             }
+            if group == Some(&column.name) && column.kind == ColumnKind::Category {
+                warnings.push(left_out_group(column));
+                continue;
+            }
             if column.kind.is_feature() {
                 features.push(column.name.clone());
             } else {
@@ -170,6 +175,15 @@ pub(super) fn choose_features(
         return Err(SpecError::new("invalid-parameter", "/features", message));
     }
     Ok(features)
+}
+
+/// A model for new cases cannot know them by name.
+fn left_out_group(column: &ColumnProfile) -> Warning {
+    let message = format!(
+        "\"{}\" says which rows belong together; the model would know none of the new ones, so it is not used. Name it in \"features\" to use it all the same",
+        column.name
+    );
+    warning("group-column-left-out", Some(&column.name), message)
 }
 
 fn dropped(column: &ColumnProfile) -> Warning {

@@ -37,6 +37,16 @@ impl Settings {
             default,
             "random, stratified, group, time",
         );
+        if wanted.group.is_some() && method != SplitMethod::Group {
+            let message =
+                "counts only where rows are split by group; leave it out, or set \"method\": \"group\"";
+            self.refuse("/validation/group", message.to_owned());
+        }
+        if wanted.time.is_some() && method != SplitMethod::Time {
+            let message =
+                "counts only where rows are split by time; leave it out, or set \"method\": \"time\"";
+            self.refuse("/validation/time", message.to_owned());
+        }
         let stratified_numbers = method == SplitMethod::Stratified && task == Task::Regression;
         if stratified_numbers {
             self.refuse("/validation/method", "stratified splits need classes; use random".to_owned());
