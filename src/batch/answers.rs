@@ -9,6 +9,9 @@ use crate::{
 /// What is said of a number that is none.
 pub const NOT_FINITE: &str = "the prediction is not a finite number";
 
+/// What is said of a number without bounds.
+pub const NO_BOUNDS: &str = "no interval can be given at this confidence: too few rows were held out to calibrate it; ask for a lower one";
+
 /// Cells that a refusal names beside the first.
 const SHOWN: usize = 5;
 
@@ -77,7 +80,8 @@ fn notices(predictions: &Predictions, language: Language) -> Vec<Option<String>>
     let not_finite = not_finite.enumerate().filter(|(_, value)| !value.is_finite());
     // The targets stand one behind the other, each with all rows.
     let not_finite = not_finite.map(|(i, _)| (i % n_rows, NOT_FINITE));
-    joined(own.chain(not_finite), n_rows, language)
+    let rows = if predictions.lack_bounds() { 0..n_rows } else { 0..0 };
+    joined(own.chain(not_finite).chain(rows.map(|row| (row, NO_BOUNDS))), n_rows, language)
 }
 
 /// The `messages`, each with its row, one text per row; `None` where there is none.
@@ -149,8 +153,8 @@ mod tests {
         };
         let columns = columns(&predictions, Language::English);
         let shown = |row: usize| columns.iter().map(|values| values.json(row)).collect::<Vec<_>>();
-        assert_eq!(serde_json::json!(shown(0)), serde_json::json!([2, null, null, true, null]));
-        let messages = "one; two; the prediction is not a finite number";
+        assert_eq!(serde_json::json!(shown(0)), serde_json::json!([2, null, null, true, NO_BOUNDS]));
+        let messages = format!("one; two; {NOT_FINITE}; {NO_BOUNDS}");
         assert_eq!(serde_json::json!(shown(1)), serde_json::json!([null, null, null, false, messages]));
     }
 

@@ -1,6 +1,7 @@
 //! Why a file that is answered in the background is not.
 
 use super::answers;
+use super::sheet::Unfit;
 use super::write::AnswerError;
 use crate::{
     ingest::IngestError,
@@ -44,6 +45,14 @@ pub(super) fn of_reading(error: &IngestError) -> JobError {
             tracing::error!(%error, "a file cannot be read");
             internal()
         }
+    }
+}
+
+/// Because of its columns.
+pub(super) fn of_unfit(unfit: Unfit) -> JobError {
+    match unfit {
+        Unfit::Lacks(detail) => job_error("missing-field", detail),
+        Unfit::OtherUnit(detail) => job_error("unit-mismatch", detail),
     }
 }
 

@@ -16,4 +16,4 @@ mod stored;
 pub mod worker;
 pub mod write;
 
-pub use sheet::Sheet;
+pub use sheet::{Sheet, Unfit};

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     dataset::{
-        ReadOptions, ReadReport, Table,
+        ColumnKind, ColumnProfile, Description, ReadOptions, ReadReport, Table, Usual, Warning,
         export::{CsvStyle, FileFormat},
         parquet,
         parquet::ParquetError,
@@ -17,6 +17,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The warnings of a reading that say what became of rows and cells.
+const ABOUT_ROWS: [&str; 16] = [
+    "codes-kept-as-text",
+    "day-or-month",
+    "encoding-guessed",
+    "footer-left-out",
+    "further-tables-left-out",
+    "header-assumed",
+    "marks-left-out",
+    "mixed-column",
+    "mostly-numbers",
+    "number-format-assumed",
+    "repeated-header",
+    "sentinel-missing",
+    "table-above-left-out",
+    "table-on-its-side",
+    "text-as-missing",
+    "values-made-missing",
+];
+
 /// A spreadsheet that was read. Its tables lie in scratch folders, which go with this value.
 #[derive(Debug)]
 pub struct Sheet {
@@ -26,7 +46,7 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Reads the `file`, which its sender calls `filename`, in a child process.
+    /// Reads the `file`, which its sender calls `filename`, in a child process, for a model that takes `inputs`.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -35,8 +55,10 @@ impl Sheet {
         file: &Path,
         filename: &str,
         options: &ReadOptions,
+        inputs: &[Input],
     ) -> Result<Self, IngestError> {
-        Ok(Self { typed: app.read_file(file, filename, options, &mut |_| {}).await?, spelt: None })
+        let options = ReadOptions { usual: usual(inputs), ..options.clone() };
+        Ok(Self { typed: app.read_file(file, filename, &options, &mut |_| {}).await?, spelt: None })
     }
 
     /// Reads the file once more, for what stood in the cells, where that is to be repeated.
@@ -97,13 +119,28 @@ impl Sheet {
         }
     }
 
+    /// What was noticed about its rows and cells while it was read. What is of interest to a training alone is not
+    /// among it.
+    pub fn warnings(&self) -> Vec<Warning> {
+        about_rows(&self.typed.description).cloned().collect()
+    }
+
     /// The names of the columns.
     pub fn names(&self) -> Vec<&str> {
         self.typed.description.columns.iter().map(|column| column.name.as_str()).collect()
     }
 
-    /// Says which inputs the file lacks, if any, rather than that every row lacks them.
-    pub fn lacks(&self, inputs: &[Input]) -> Option<String> {
+    /// Whether the file has what a model takes.
+    ///
+    /// # Errors
+    /// Which of the `inputs` it lacks, rather than that every row lacks them, or has in another unit.
+    pub fn check(&self, inputs: &[Input]) -> Result<(), Unfit> {
+        self.lacks(inputs).map_or(Ok(()), |detail| Err(Unfit::Lacks(detail)))?;
+        let columns = &self.typed.description.columns;
+        unit_mismatch(inputs, columns).map_or(Ok(()), |detail| Err(Unfit::OtherUnit(detail)))
+    }
+
+    fn lacks(&self, inputs: &[Input]) -> Option<String> {
         let names = self.names();
         let missing: Vec<&str> =
             inputs.iter().map(|input| input.name.as_str()).filter(|name| !names.contains(name)).collect();
@@ -127,6 +164,61 @@ impl Sheet {
             spelt: self.spelt.as_ref().map(|spelt| spelt.parquet_path.clone()),
         }
     }
+}
+
+/// Why a model cannot answer a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// A column is not there.
+    Lacks(String),
+    /// A column is in another unit than the model learned it in.
+    OtherUnit(String),
+}
+
+/// What the file that a model was trained on says about others for it.
+pub fn usual(inputs: &[Input]) -> Usual {
+    let numbers = inputs.iter().filter(|input| input.kind == ColumnKind::Number);
+    let n_comma = numbers.clone().filter(|input| input.number_format.decimal == ',').count();
+    let n = numbers.count();
+    let categories = inputs.iter().filter(|input| input.kind == ColumnKind::Category);
+    Usual {
+        decimal: (n > 0).then_some(if n_comma * 2 > n { ',' } else { '.' }),
+        categories: categories.map(|input| input.name.clone()).collect(),
+    }
+}
+
+/// What a reading has to say about rows and cells.
+pub fn about_rows(read: &Description) -> impl Iterator<Item = &Warning> {
+    read.warnings.iter().filter(|warning| ABOUT_ROWS.contains(&warning.code.as_str()))
+}
+
+/// Says which of the `inputs` have another unit than the `columns` of a file, where both are known.
+pub fn unit_mismatch(inputs: &[Input], columns: &[ColumnProfile]) -> Option<String> {
+    // `°` and `º`, `m²` and `m2`, `m/s` and `m / s` are spellings of one unit; `mW` and `MW` are not.
+    let plain = |unit: &str| -> String {
+        let same = |c| match c {
+            'º' | '˚' => '°',
+            'µ' => 'μ',
+            '²' => '2',
+            '³' => '3',
+            c => c,
+        };
+        unit.chars().filter(|c| !c.is_whitespace() && !"^[]()".contains(*c)).map(same).collect()
+    };
+    let others: Vec<String> = inputs
+        .iter()
+        .filter_map(|input| {
+            let column = columns.iter().find(|column| column.name == input.name)?;
+            let (own, given) = (input.unit.as_deref()?, column.unit.as_deref()?);
+            (plain(own) != plain(given)).then(|| format!("{} in {given} instead of {own}", input.name))
+        })
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "the file has {}; the model knows nothing of other units than those it was trained in. Convert the values, or, where only the spelling differs, correct the unit in the file",
+            others.join(", ")
+        )
+    })
 }
 
 /// The rows of a [`Sheet`], which must live on meanwhile.

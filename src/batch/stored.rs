@@ -2,7 +2,7 @@
 
 use super::{
     Sheet,
-    failure::{internal, job_error, of_answer, of_model, of_reading, of_storage},
+    failure::{internal, job_error, of_answer, of_model, of_reading, of_storage, of_unfit},
     write::{self, Progress, Wanted},
 };
 use crate::{
@@ -37,13 +37,11 @@ pub(super) async fn answer(
     let loaded =
         jobs::retry(patience, || model(app, jobs, record)).await.map_err(|error| of_storage(&error))?;
     let loaded = loaded.map_err(|error| of_model(&error, record))?;
-    let mut sheet = Sheet::read(app, file.path(), &record.filename, &request.read)
+    let mut sheet = Sheet::read(app, file.path(), &record.filename, &request.read, loaded.model.inputs())
         .await
         .map_err(|error| of_reading(&error))?;
     progress.rows.store(sheet.n_rows() as u64, Ordering::Relaxed);
-    if let Some(detail) = sheet.lacks(loaded.model.inputs()) {
-        return Err(job_error("missing-field", &detail));
-    }
+    sheet.check(loaded.model.inputs()).map_err(of_unfit)?;
     let format = request.format.unwrap_or_else(|| sheet.own_format());
     sheet.read_spelling(app, file.path(), &record.filename, &request.read, format).await;
     drop(file);
@@ -59,12 +57,13 @@ pub(super) async fn answer(
     };
     let (path, tables, progress) =
         (TempFile::new(&app.temp_dir(), "answered"), sheet.tables(), progress.clone());
+    let file_warnings = sheet.warnings();
     let writing = move || {
         let to = BufWriter::new(File::options().write(true).create_new(true).open(path.path())?);
         let to = write::answer(&tables, &loaded.model, wanted, &progress, to)?;
         to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         let (sha256, size_bytes) = hash::of_file(path.path())?;
-        Ok((Done { format, size_bytes, sha256 }, path))
+        Ok((Done { format, size_bytes, sha256, file_warnings }, path))
     };
     let answered = tokio::task::spawn_blocking(writing).await;
     // The tables are in its scratch folders.

@@ -2,6 +2,7 @@
 
 use super::{ComputeArgs, backend, default_output, progress::Bar};
 use crate::{
+    batch::sheet,
     config,
     dataset::{self, Progress, ReadError, ReadLimits, ReadOptions, Reading, Source},
     http::{
@@ -188,9 +189,16 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     } else {
         let name =
             args.input.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        table = dataset::read(input.as_slice(), &name, &ReadOptions::default(), &ReadLimits::default())
-            .map_err(|error| anyhow::anyhow!("{}: {}", args.input.display(), error.detail()))?
-            .table;
+        let options = ReadOptions { usual: sheet::usual(model.inputs()), ..ReadOptions::default() };
+        let reading = dataset::read(input.as_slice(), &name, &options, &ReadLimits::default())
+            .map_err(|error| anyhow::anyhow!("{}: {}", args.input.display(), error.detail()))?;
+        if let Some(detail) = sheet::unit_mismatch(model.inputs(), &reading.description.columns) {
+            bail!("{}: {detail}", args.input.display());
+        }
+        for warning in sheet::about_rows(&reading.description) {
+            eprintln!("{}", super::in_language(&format!("note: {}", warning.message)));
+        }
+        table = reading.table;
         columns(&table, &[])
     };
     let shape = data.shape();

@@ -108,7 +108,12 @@ pub(super) fn assemble(
         });
     }
     let mut drafts = draft(&sample_rows, &layout, &names, options, &missing, is_workbook)?;
-    let context = Context { decimal: options.decimal, comma_separated, names: &names };
+    let context = Context {
+        decimal: options.decimal,
+        usual: options.usual.decimal.filter(|_| !comma_separated),
+        comma_separated,
+        names: &names,
+    };
     let mut decision = decide(&drafts, context)?;
     let mut plans = plans(&drafts, &decision);
     let mut left_out = LeftOut::default();
@@ -234,7 +239,7 @@ fn draft(
     missing: &Missing,
     is_workbook: bool,
 ) -> Result<Vec<Draft>, ReadError> {
-    let forced = forced(names, &options.types)?;
+    let forced = forced(names, options)?;
     let rows = || sample.iter().filter(|row| layout.holds(row.line));
     let drafts = names.iter().zip(forced).enumerate().map(|(i, (name, forced))| {
         let cells: Vec<OwnedCell> = rows().filter_map(|row| row.cells.get(i).cloned()).collect();
@@ -245,7 +250,8 @@ fn draft(
     Ok(drafts.collect())
 }
 
-fn forced(names: &[String], types: &BTreeMap<String, String>) -> Result<Vec<Option<Forced>>, ReadError> {
+fn forced(names: &[String], options: &ReadOptions) -> Result<Vec<Option<Forced>>, ReadError> {
+    let ReadOptions { types, usual, .. } = options;
     if let Some(unknown) = types.keys().find(|name| !names.contains(name)) {
         let some: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
         return Err(ReadError::UnknownColumn(
@@ -261,7 +267,9 @@ fn forced(names: &[String], types: &BTreeMap<String, String>) -> Result<Vec<Opti
             }),
         ));
     }
-    Ok(names.iter().map(|name| types.get(name).and_then(|kind| Forced::from_name(kind))).collect())
+    let by_order = |name: &String| types.get(name).and_then(|kind| Forced::from_name(kind));
+    let by_usage = |name: &String| usual.categories.contains(name).then_some(Forced::Category);
+    Ok(names.iter().map(|name| by_order(name).or_else(|| by_usage(name))).collect())
 }
 
 fn decide(drafts: &[Draft], context: Context<'_>) -> Result<Decision, ReadError> {

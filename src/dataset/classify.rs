@@ -89,7 +89,7 @@ pub(super) fn classify(
                     "no row has a value".to_owned(),
                 );
             }
-            if levels.len() == 1 && n_present > 1 {
+            if levels.len() == 1 && n_present > 1 && forced != Some(Forced::Text) {
                 let reason = format!("all {n_present} values are '{}'", super::error::shorten(&levels[0]));
                 return (ColumnKind::Constant, Values::Category { codes, levels }, reason);
             }

@@ -102,6 +102,9 @@ const MONTHS: [&[&str]; 12] = [
     &["november", "novembro", "noviembre", "novembre"],
     &["december", "dezembro", "diciembre", "décembre", "decembre", "dezember"],
 ];
+/// The spellings of [`parse_iso`].
+const ISO: [&str; 5] =
+    ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%f%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M:%S%f%z", "%Y-%m-%d %H:%M%z"];
 /// Hours and minutes as four digits: a time only where the column's name says so.
 pub(super) const FOUR_DIGITS: &str = "%H%M";
 /// Year and month with a point between them, likewise.
@@ -112,6 +115,12 @@ pub(super) const EIGHT_DIGITS: &str = "%Y%m%d";
 /// Reads `text` as written in `format`: milliseconds since 1970-01-01T00:00:00Z.
 pub fn parse(text: &str, format: &str) -> Option<i64> {
     parse_bytes(text.trim().as_bytes(), format)
+}
+
+/// Reads a date as ISO 8601 has it, with a blank or `T` before the time: milliseconds since 1970-01-01T00:00:00Z. What
+/// has no zone is taken as UTC.
+pub fn parse_iso(text: &str) -> Option<i64> {
+    ISO.iter().find_map(|format| parse(text, format))
 }
 
 /// The formats in which every one of `texts` is a date, likeliest first.

@@ -80,7 +80,7 @@ mod workbook;
 
 pub use description::{ColumnProfile, Description, Histogram, Outliers, ReadReport, Warning};
 pub use error::{Issue, MAX_ISSUES, Problem, ReadError};
-pub use options::{ReadLimits, ReadOptions};
+pub use options::{ReadLimits, ReadOptions, Usual};
 pub use progress::{Look, Phase, Progress};
 pub use reading::{Reading, read};
 pub use source::Source;

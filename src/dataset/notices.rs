@@ -117,7 +117,7 @@ pub(super) fn notices(
         ColumnKind::Identifier => notices.push(warning(
             "identifier-column",
             name,
-            format!("{}; it names rows and is not used unless asked for (include)", profile.reason),
+            format!("{}; it names rows and is not used unless named in features", profile.reason),
         )),
         ColumnKind::Category | ColumnKind::Text if !is_known_mixed => {
             notices.extend(nearly_numbers(column, decision));

@@ -75,6 +75,8 @@ pub(super) struct Decision {
 pub(super) struct Context<'a> {
     /// The caller's word; it is final.
     pub(super) decimal: Option<char>,
+    /// The mark of other files like this one.
+    pub(super) usual: Option<char>,
     /// Whether commas separate the columns, so that an unquoted number cannot hold one.
     pub(super) comma_separated: bool,
     pub(super) names: &'a [String],
@@ -268,6 +270,11 @@ pub(super) fn decide(columns: &[Option<&Evidence>], context: Context<'_>) -> Res
         )
     } else if unsettled.is_empty() {
         (None, "no number has a decimal mark".to_owned())
+    } else if let Some(usual) = context.usual {
+        (
+            Some(usual),
+            "its numbers can be read in two ways; it was read as other files of its kind".to_owned(),
+        )
     } else if context.comma_separated {
         for i in &unsettled {
             doubts.push((*i, "all marked numbers have three digits after the point; commas separate the columns, so the point was taken for the decimal mark. Set decimal= to confirm or change it".to_owned()));
@@ -282,7 +289,7 @@ pub(super) fn decide(columns: &[Option<&Evidence>], context: Context<'_>) -> Res
         Some(NumberFormat { decimal, thousands: evidence.thousands_beside(decimal) })
     });
     let columns_formats: Vec<_> = formats.collect();
-    let decimal = decimal.unwrap_or('.');
+    let decimal = decimal.or(context.usual).unwrap_or('.');
     let mut thousands = columns_formats.iter().flatten().filter(|format| format.decimal == decimal);
     let file = NumberFormat { decimal, thousands: thousands.find_map(|format| format.thousands) };
     if n_point > 0 && n_comma > 0 {
@@ -388,9 +395,18 @@ mod tests {
         comma_separated: bool,
         decimal: Option<char>,
     ) -> Result<Vec<String>, &'static str> {
+        check_beside(columns, comma_separated, decimal, None)
+    }
+
+    fn check_beside(
+        columns: &[&[&str]],
+        comma_separated: bool,
+        decimal: Option<char>,
+        usual: Option<char>,
+    ) -> Result<Vec<String>, &'static str> {
         let evidence: Vec<Evidence> = columns.iter().map(|cells| evidence(cells)).collect();
         let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
-        let context = Context { decimal, comma_separated, names: &names };
+        let context = Context { decimal, usual, comma_separated, names: &names };
         let decision =
             decide(&evidence.iter().map(Some).collect::<Vec<_>>(), context).map_err(|e| e.slug())?;
         let show = |format: &Option<NumberFormat>| match format {
@@ -448,6 +464,16 @@ mod tests {
         assert_eq!(check(&[&["1.5", "2,5"]], false, None), refused, "both marks are decimal");
         assert_eq!(check(&[&["5,5", "5.555"]], false, None), refused, "never 5555");
         assert_eq!(check(&[&["1.234", "1,234"]], false, None), refused);
+    }
+
+    #[test]
+    fn what_is_usual_counts_where_nothing_settles_it() {
+        let check = |columns: &[&[&str]], usual| check_beside(columns, false, None, Some(usual));
+        let one = |text: &str| Ok(vec![text.to_owned()]);
+        assert_eq!(check(&[&["680.000", "700.000"]], ','), one(",."));
+        assert_eq!(check(&[&["680.000", "700.000"]], '.'), one("."));
+        assert_eq!(check(&[&["2.5", "3"]], ','), one("."), "the file shows another mark");
+        assert_eq!(check(&[&["12", "13"]], ','), one("integers"), "a mark that turns up later counts");
     }
 
     #[test]

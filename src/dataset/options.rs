@@ -1,7 +1,7 @@
 //! What the caller may override, and how much a file may ask for.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the caller overrides when a file is read. Everything absent is detected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,18 @@ pub struct ReadOptions {
     /// Whether totals and notes under the table are rows of it.
     #[serde(default)]
     pub keep_footer: bool,
+    /// What other files of the kind settle, where this one leaves it open.
+    #[serde(default)]
+    pub usual: Usual,
+}
+
+/// How files of the same kind are read: what counts where a file can be read in more than one way, and nowhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usual {
+    /// Their decimal mark.
+    pub decimal: Option<char>,
+    /// Columns that hold categories, whatever the cells look like.
+    pub categories: BTreeSet<String>,
 }
 
 /// How much a file may ask for. Every number is a setting; the defaults are those of Excel where

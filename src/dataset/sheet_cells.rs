@@ -22,8 +22,6 @@ use std::{fmt::Display, io::BufReader, panic::AssertUnwindSafe};
 /// Excel's own limits.
 const MAX_SHEET_ROWS: u32 = 1 << 20;
 const MAX_SHEET_COLUMNS: u32 = 1 << 14;
-/// Dates that a workbook holds as text of the standard.
-const ISO_DATES: [&str; 2] = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%f%z"];
 
 type File<'a> = BufReader<Box<dyn ReadSeek + 'a>>;
 
@@ -204,7 +202,7 @@ fn convert(
         DataRef::Bool(value) => OwnedCell::Boolean(*value),
         DataRef::Error(_) => OwnedCell::Error,
         DataRef::DateTime(date) => date_cell(*date),
-        DataRef::DateTimeIso(text) => match ISO_DATES.iter().find_map(|format| date::parse(text, format)) {
+        DataRef::DateTimeIso(text) => match date::parse_iso(text) {
             Some(ms) => OwnedCell::Date(ms),
             None => text_cell(text, at, sheet, limits)?,
         },

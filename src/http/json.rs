@@ -5,6 +5,7 @@
 
 use super::error::{Problem, Slug};
 use serde::de::{self, Deserialize, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_path_to_error::Segment;
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// Most levels of lists and objects within each other.
@@ -24,13 +25,27 @@ pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Probl
         if let Some(end) = text.find(" at line ") {
             text.truncate(end);
         }
-        let pointer = field_named_in(&text).map_or(String::new(), |field| format!("/{field}"));
-        if pointer.is_empty() {
+        let pointer = field_named_in(&text).map(|field| format!("/{field}")).or_else(|| place::<T>(bytes));
+        let Some(pointer) = pointer else {
             let detail = format!("line {}, column {}: {text}", error.line(), error.column());
             return Problem::new(Slug::InvalidParameter, detail);
-        }
+        };
         Problem::invalid(&pointer, text)
     })
+}
+
+/// A JSON pointer to the field that is no part of a `T`. Looked for only after a refusal, since it costs more than
+/// reading.
+fn place<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
+    let steps = error.path().iter().map(|step| match step {
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let pointer: String = steps.map_while(|step| step).collect();
+    (!pointer.is_empty()).then_some(pointer)
 }
 
 /// The first name that serde quotes, where it speaks of a field.
@@ -240,6 +255,8 @@ mod tests {
             #[expect(dead_code, reason = "only its name matters")]
             epochs: Option<u32>,
         }
+        let shown = format!("{:?}", from_slice::<Body>(br#"{"epochs": "3"}"#).unwrap_err());
+        assert!(shown.contains("/epochs"), "{shown}");
         let problem = from_slice::<Body>(br#"{"epoch": 3}"#).unwrap_err();
         assert_eq!(problem.slug(), Slug::InvalidParameter);
         assert!(format!("{problem:?}").contains("/epoch"));

@@ -90,7 +90,7 @@ impl Input {
         match cell {
             Cell::Absent => Err(CellProblem {
                 slug: "missing-field",
-                message: format!("the field \"{}\" is missing; {}", self.name, self.wanted()),
+                message: format!("the field \"{}\" is missing; {}", self.name, self.wanted_or_null()),
             }),
             Cell::Missing => self.read_missing(),
             Cell::Other(what) => Err(self.wrong_type(&format!("an {what}"))),
@@ -149,7 +149,7 @@ impl Input {
         match self.kind {
             ColumnKind::Number => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
             ColumnKind::Category => self.read_level(text, unknown),
-            ColumnKind::Boolean => match boolean::parse(text) {
+            ColumnKind::Boolean => match boolean::parse(text).or_else(|| zero_or_one(text)) {
                 Some(value) => Ok((Value::Flag(value), None)),
                 None => Err(self.wrong_type(&format!("the text \"{}\"", shorten(text)))),
             },
@@ -210,10 +210,10 @@ impl Input {
         }
     }
 
-    /// Milliseconds since 1970 of a date written as in the training file or as RFC 3339.
+    /// Milliseconds since 1970 of a date written as in the training file or as ISO 8601 has it.
     fn read_date(&self, text: &str) -> Option<i64> {
         let as_in_file = self.date_format.as_deref().and_then(|format| date::parse(text, format));
-        as_in_file.or_else(|| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()))
+        as_in_file.or_else(|| date::parse_iso(text))
     }
 
     fn wrong_type(&self, got: &str) -> CellProblem {
@@ -221,6 +221,12 @@ impl Input {
             slug: "wrong-type",
             message: format!("\"{}\" cannot be {got}; {}", self.name, self.wanted()),
         }
+    }
+
+    /// As [`Self::wanted`], with the way to say that there is no value, where that is one.
+    fn wanted_or_null(&self) -> String {
+        let or_null = if self.missing_share > 0.0 { ", or null where there is no value" } else { "" };
+        format!("{}{or_null}", self.wanted())
     }
 
     /// What to send for this input, for the end of an error message.
@@ -236,11 +242,23 @@ impl Input {
             }
             ColumnKind::Category => format!("send one of {}", list(&self.levels)),
             ColumnKind::Boolean => "send true or false".to_owned(),
-            _ => format!(
-                "send a date as in the training file ({}) or as RFC 3339, such as \"2024-01-31T12:00:00Z\"",
-                self.date_format.as_deref().unwrap_or("any")
-            ),
+            _ => match &self.date_format {
+                Some(format) => format!(
+                    "send a date as in the training file ({format}) or as ISO 8601 has it, such as \"2024-01-31T12:00:00Z\""
+                ),
+                None => "send a date as ISO 8601 has it, such as \"2024-01-31\" or \"2024-01-31T12:00:00Z\""
+                    .to_owned(),
+            },
         }
+    }
+}
+
+/// A boolean as programs write it that count them among the numbers.
+fn zero_or_one(text: &str) -> Option<bool> {
+    match text {
+        "0" | "0.0" => Some(false),
+        "1" | "1.0" => Some(true),
+        _ => None,
     }
 }
 
@@ -313,6 +331,29 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
+        let read_as = |kind, date_format: Option<&str>, text: &str| {
+            let input = Input { kind, date_format: date_format.map(str::to_owned), ..input() };
+            let cell = Cell::Text(Cow::Borrowed(text));
+            input
+                .read(&cell, UnknownCategory::Error)
+                .map(|(value, _)| value)
+                .map_err(|problem| problem.message)
+        };
+        for format in [None, Some("%d/%m/%Y")] {
+            for text in [
+                "2024-01-08",
+                "2024-01-08 00:00",
+                "2024-01-08T00:00:00",
+                "2024-01-08T00:00:00.000",
+                "2024-01-08T00:00Z",
+                "2024-01-08T03:00:00+0300",
+            ] {
+                let expected = Ok(Value::Instant(1_704_672_000_000));
+                assert_eq!(read_as(ColumnKind::Date, format, text), expected, "{text}");
+            }
+        }
+        assert!(read_as(ColumnKind::Date, None, "08/01/2024").is_err_and(|message| !message.contains("any")));
+        assert_eq!(read_as(ColumnKind::Boolean, None, "0.0"), Ok(Value::Flag(false)));
         let read = |value| input().read(&Cell::Number(value), UnknownCategory::Error).map(|(value, _)| value);
         assert_eq!(read(-200.0), Ok(Value::Missing), "the sentinel of the file");
         assert_eq!(read(50.0), Ok(Value::Number(50.0)), "that of another column: here it is a value");

@@ -66,6 +66,13 @@ pub struct Predictions {
     pub sensitivities: Option<Vec<f64>>,
 }
 
+impl Predictions {
+    /// Whether there is a number without bounds: too few rows were held out for the confidence asked for.
+    pub fn lack_bounds(&self) -> bool {
+        self.targets.iter().any(|target| matches!(target, TargetPrediction::Number { bounds: None, .. }))
+    }
+}
+
 /// The answers for one target, one per row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetPrediction {

@@ -56,7 +56,7 @@ async fn claim_at(db: &Db, now: DateTime<Utc>) -> Option<(Lease<PredictionId>, P
 }
 
 fn done() -> Done {
-    Done { format: AnswerFormat::Csv, size_bytes: 70, sha256: "ab".repeat(32) }
+    Done { format: AnswerFormat::Csv, size_bytes: 70, sha256: "ab".repeat(32), file_warnings: Vec::new() }
 }
 
 fn progress(rows_done: u64) -> PredictionProgress {

@@ -40,6 +40,13 @@ async fn rows_columns_and_matrix_give_the_same_predictions() {
         request.as_object_mut().unwrap().extend(name.as_object().unwrap().clone());
         assert_eq!(api.post("/predict", &request).await.expect(200)["model_id"], json!(model));
     }
+    let sure = json!({"model_id": model, "data": [row()], "confidence": 0.9999});
+    let sure = api.post("/predict", &sure).await.expect(200);
+    assert_eq!(sure["intervals"][0]["y"], json!({"lower_bound": null, "upper_bound": null}));
+    assert_eq!(
+        (sure["warnings"].as_array().unwrap().len(), &sure["warnings"][0]["code"]),
+        (1, &json!("no-interval"))
+    );
     let empty = api.post("/predict", &json!({"model_id": model, "data": []})).await.expect(200);
     assert_eq!((&empty["predictions"], &empty["in_domain"]), (&json!([]), &json!([])));
 }
@@ -95,6 +102,7 @@ async fn json_that_two_readers_could_understand_differently_is_refused() {
         ("{\"data\": [{\"x\": 1, \"x\": 2}]}", 400, "malformed-json"),
         ("{\"data\": ", 400, "malformed-json"),
         ("", 400, "missing-body"),
+        ("[{\"x\": 1}]", 422, "invalid-parameter"),
         ("{\"data\": 7}", 422, "invalid-parameter"),
         ("{\"dta\": []}", 422, "invalid-parameter"),
         ("{\"data\": [], \"confidence\": 2}", 422, "invalid-parameter"),

@@ -143,3 +143,53 @@ async fn files_that_cannot_be_answered_are_refused_with_the_way_out() {
     Answer::of(without).await.refused(400, "malformed-multipart");
     assert_eq!(api.temp_files(), 0);
 }
+
+/// Measurements as Excel writes them in Brazil, with a row of units, and words of which few files hold all.
+fn tunnel(n_rows: usize) -> String {
+    let row = |i: usize| {
+        let flag = ["VERDADEIRO", "FALSO", "talvez"][i % 3];
+        let (t, v) = (15.0 + (i % 40) as f64 * 0.5, 5.0 + (i * 7 % 30) as f64 * 0.25);
+        let lift = 0.1 * t + 0.02 * v + (i % 3) as f64;
+        format!("{t:.1};{v:.2};{flag};{lift:.3}\n").replace('.', ",")
+    };
+    format!("T;V;flag;Cl\n°C;m/s;;\n{}", (0..n_rows).map(row).collect::<String>())
+}
+
+#[tokio::test]
+async fn what_a_file_leaves_open_is_read_as_in_the_training() {
+    let api = Api::start(&[]).await;
+    api.model_of("tunnel", tunnel(200), &["Cl"]).await;
+    // Whole numbers show no decimal mark, two equal words no category, and equal cells keep their spelling.
+    let lines =
+        csv(send(&api, "model=tunnel", "text/csv", "T;V;flag\n20;10,50;VERDADEIRO\n30;10,50;VERDADEIRO\n"))
+            .await;
+    assert!(lines[1].starts_with("20;10,50;VERDADEIRO;") && !lines[1].contains('.'), "{}", lines[1]);
+    let lines = csv(send(&api, "model=tunnel", "text/csv", "T;V;flag\n20;10;FALSO\n30;11;FALSO\n")).await;
+    let answer: Vec<&str> = lines[1].split(';').collect();
+    let row = json!({"T": 20, "V": 10, "flag": "FALSO"});
+    let own = api.post("/predict", &json!({"model": "tunnel", "data": [row]})).await.expect(200);
+    assert_eq!(answer[3].replace(',', "."), own["predictions"][0]["Cl"].to_string());
+
+    let other_units = "T;V;flag\n°F;m/s;\n70,0;10,0;FALSO\n71,5;9,5;FALSO\n";
+    let refused =
+        api.send(send(&api, "model=tunnel", "text/csv", other_units)).await.refused(422, "unit-mismatch");
+    assert!(refused["detail"].as_str().unwrap().contains("T in °F instead of °C"), "{refused}");
+    let same_units = "T;V;flag\nºC;m / s;\n20,0;10,0;FALSO\n21,5;9,5;FALSO\n";
+    assert_eq!(csv(send(&api, "model=tunnel", "text/csv", same_units)).await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_noticed_in_a_file_is_told_with_the_answer() {
+    let api = Api::start(&[]).await;
+    api.model_of("tunnel", tunnel(200), &["Cl"]).await;
+    let table = "T;V;flag\n20,5;10,5;FALSO\n21,5;9,5;talvez\n22,5;9,5;talvez\nTotal;29,5;\n";
+    let answer = send(&api, "model=tunnel", "text/csv", table).send().await.unwrap();
+    assert_eq!(answer.headers()["taqicfd-file-warnings"], "footer-left-out");
+    assert_eq!(answer.text().await.unwrap().trim_end().lines().count(), 4, "without the total");
+    let as_json = send(&api, "model=tunnel", "text/csv", table).header("Accept", "application/json");
+    let as_json = api.send(as_json).await.expect(200);
+    assert_eq!(as_json["file_warnings"][0]["code"], "footer-left-out", "{as_json}");
+    let job = send(&api, "model=tunnel", "text/csv", table).header("Prefer", "respond-async, wait=60");
+    let job = api.send(job).await.expect(200);
+    assert_eq!((&job["status"], &job["file_warnings"]), (&json!("succeeded"), &as_json["file_warnings"]));
+}

@@ -194,6 +194,9 @@ problems! {
     UnknownCategory = 422 "unknown-category", "The model does not know this category",
         "The value was not in the training data.",
         "Use a known one, or send unknown_category=missing or nearest.";
+    UnitMismatch = 422 "unit-mismatch", "A column is in another unit",
+        "The model learned the column in another unit than the file gives for it.",
+        "Convert the values to the units the model was trained in, which GET /models/{model_id} lists.";
     UnknownField = 422 "unknown-field", "The model does not have this input",
         "With strict=true, every field must be an input of the model.", "Remove the fields listed in `errors`.";
 

@@ -47,8 +47,14 @@ const READING: &[Slug] = &[
 const LOADING: &[Slug] =
     &[Slug::ModelNotFound, Slug::ModelFormatTooNew, Slug::ModelCorrupt, Slug::StorageUnavailable];
 /// Problems of asking a model.
-const ASKING: &[Slug] =
-    &[Slug::BatchTooLarge, Slug::MissingField, Slug::WrongType, Slug::UnknownCategory, Slug::UnknownField];
+const ASKING: &[Slug] = &[
+    Slug::BatchTooLarge,
+    Slug::MissingField,
+    Slug::WrongType,
+    Slug::UnknownCategory,
+    Slug::UnitMismatch,
+    Slug::UnknownField,
+];
 /// Problems of single operations, by their ids.
 pub(super) const BY_OPERATION: &[(&str, &[Slug])] = &[
     ("create_dataset", READING),

@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::{
-    batch::answers::{self, NOT_FINITE},
+    batch::answers::{self, NO_BOUNDS, NOT_FINITE},
     id::ModelId,
     language::Language,
     model::{Input, Predictions, RowWarning, TargetPrediction},
@@ -96,8 +96,7 @@ impl<'a> Extras<'a> {
     pub fn new(predictions: &'a Predictions, own: &'a [RowWarning], n_rows: usize, inputs: &[Input]) -> Self {
         let targets = predictions.targets.as_slice();
         let classes = targets.iter().any(|target| matches!(target, TargetPrediction::Class { .. }));
-        let bounds =
-            targets.iter().any(|target| matches!(target, TargetPrediction::Number { bounds: Some(_), .. }));
+        let numbers = targets.iter().any(|target| matches!(target, TargetPrediction::Number { .. }));
         let view = |warning: &'a RowWarning| RowWarningView {
             row: warning.row,
             column: &warning.column,
@@ -106,8 +105,9 @@ impl<'a> Extras<'a> {
         };
         let mut warnings: Vec<RowWarningView> = own.iter().chain(&predictions.warnings).map(view).collect();
         warnings.extend(not_finite(targets));
+        warnings.extend(without_bounds(targets).filter(|_| n_rows > 0));
         Self {
-            intervals: bounds.then(|| Rows::new(targets, n_rows)),
+            intervals: numbers.then(|| Rows::new(targets, n_rows)),
             probabilities: classes.then(|| Rows::new(targets, n_rows)),
             prediction_sets: classes.then(|| Rows::new(targets, n_rows)),
             confidence: predictions.confidence,
@@ -150,6 +150,16 @@ fn not_finite(targets: &[TargetPrediction]) -> Vec<RowWarningView<'_>> {
         }
     }
     warnings
+}
+
+/// Said once for all rows, at the first.
+fn without_bounds(targets: &[TargetPrediction]) -> impl Iterator<Item = RowWarningView<'_>> {
+    targets.iter().filter_map(|target| match target {
+        TargetPrediction::Number { name, bounds: None, .. } => {
+            Some(RowWarningView { row: 0, column: name, code: "no-interval", message: NO_BOUNDS })
+        }
+        _ => None,
+    })
 }
 
 /// One object per row, one field per target.
@@ -219,8 +229,8 @@ impl Field for Predicted {
 
 impl Field for Interval {
     fn write<M: SerializeMap>(map: &mut M, target: &TargetPrediction, row: usize) -> Result<(), M::Error> {
-        let TargetPrediction::Number { name, bounds: Some(bounds), .. } = target else { return Ok(()) };
-        let (lower_bound, upper_bound) = bounds[row];
+        let TargetPrediction::Number { name, bounds, .. } = target else { return Ok(()) };
+        let (lower_bound, upper_bound) = bounds.as_ref().map_or((f64::NAN, f64::NAN), |bounds| bounds[row]);
         map.serialize_entry(name, &Bounds { lower_bound, upper_bound })
     }
 }
@@ -331,6 +341,9 @@ answer_schema! {
         /// Target to value.
         #[schema(value_type = Vec<Object>, example = json!([{"Cl": 0.81, "Cd": 0.0121}]))]
         pub predictions: Vec<Value>,
+        /// What was noticed while a spreadsheet was read, such as lines that are no rows of its table.
+        #[schema(nullable = false)]
+        pub file_warnings: Option<Vec<crate::http::schema::Warning>>,
     }
 }
 

@@ -4,10 +4,10 @@ use super::{Options, Question, answer::Answer, ask, background, cells, find, req
 use crate::{
     app::{App, TempFile},
     batch::{
-        Sheet,
+        Sheet, Unfit,
         write::{self, AnswerError, Progress, Wanted},
     },
-    dataset::{Column, Table},
+    dataset::{Column, Table, Warning},
     http::{
         download::disposition,
         error::{Problem, Slug},
@@ -25,9 +25,10 @@ use crate::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
 use std::{
     fs::File,
     io::{self, BufWriter, Seek},
@@ -49,6 +50,19 @@ const FILES: [&str; 9] = [
     "application/vnd.oasis.opendocument.spreadsheet",
     "application/octet-stream",
 ];
+
+/// On an answer that is a file: the codes of what was noticed while the file that was sent was read. The texts stand in
+/// the answer as JSON.
+const FILE_WARNINGS: HeaderName = HeaderName::from_static("taqicfd-file-warnings");
+
+/// The answer to a spreadsheet as JSON.
+#[derive(Debug, Serialize)]
+struct FileAnswer<T> {
+    #[serde(flatten)]
+    answer: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_warnings: Vec<Warning>,
+}
 
 /// Whether the body of a request is said to be a spreadsheet, or a form with one.
 pub fn is_file(headers: &HeaderMap) -> bool {
@@ -175,10 +189,11 @@ pub(super) async fn predict_file(app: &App, request: Request) -> Result<Response
     }
 
     let inputs = loaded.model.inputs();
-    let mut sheet = Sheet::read(app, received.file.path(), &filename, &asked.file.read).await?;
-    if let Some(detail) = sheet.lacks(inputs) {
-        return Err(Problem::new(Slug::MissingField, detail));
-    }
+    let mut sheet = Sheet::read(app, received.file.path(), &filename, &asked.file.read, inputs).await?;
+    sheet.check(inputs).map_err(|unfit| match unfit {
+        Unfit::Lacks(detail) => Problem::new(Slug::MissingField, detail),
+        Unfit::OtherUnit(detail) => Problem::new(Slug::UnitMismatch, detail),
+    })?;
     if sheet.n_rows() > app.settings().prediction.max_batch_rows {
         drop(sheet);
         return background::enqueue(app, db, &parts, asked, received, &filename, &loaded).await;
@@ -191,12 +206,14 @@ pub(super) async fn predict_file(app: &App, request: Request) -> Result<Response
         let table = sheet.tables().read_all().map_err(Problem::internal)?;
         let question = Question { data: columns(&table, inputs), field: "file", options: asked.options };
         let answered = ask(app, &loaded, question, cells::problem_by_row).await?;
-        return Ok(Json(Answer::new(&loaded.record, answered.extras(inputs))).into_response());
+        let answer = Answer::new(&loaded.record, answered.extras(inputs));
+        return Ok(Json(FileAnswer { answer, file_warnings: sheet.warnings() }).into_response());
     };
     sheet.read_spelling(app, received.file.path(), &filename, &asked.file.read, format).await;
     let language = language::wanted(&parts.headers);
+    let noticed = sheet.warnings();
     let answer = write_answer(app, sheet, &loaded, asked.options, language, format).await?;
-    respond(answer, &filename, format, &loaded, language)
+    respond(answer, &filename, format, &loaded, &noticed, language)
 }
 
 /// Writes the answer to a temporary file, because a row that cannot be answered may be the last one, and a refusal must
@@ -270,6 +287,7 @@ fn respond(
     filename: &str,
     format: AnswerFormat,
     loaded: &Loaded,
+    noticed: &[Warning],
     language: Language,
 ) -> Result<Response, Problem> {
     let n_bytes = answer.metadata().map_err(Problem::internal)?.len();
@@ -282,6 +300,10 @@ fn respond(
     ];
     let body = Body::from_stream(ReaderStream::with_capacity(tokio::fs::File::from_std(answer), 1 << 16));
     let mut response = (headers, body).into_response();
+    if !noticed.is_empty() {
+        let codes: Vec<&str> = noticed.iter().map(|warning| warning.code.as_str()).collect();
+        response.headers_mut().insert(FILE_WARNINGS, text(codes.join(", "))?);
+    }
     language::declare(response.headers_mut(), language);
     Ok(response)
 }

@@ -52,7 +52,10 @@ pub fn routes() -> OpenApiRouter<App> {
 /// parameters. It comes back as CSV or XLSX, as `Accept` says or as it came: its own columns, spelt as they were, and
 /// `<target>_predicted`, `<target>_lower` and `<target>_upper` (for classes `<target>_probability` and `<target>_set`),
 /// `in_domain` and `warnings`. CSV has the delimiter and the decimal mark of the file, and no cell that a spreadsheet
-/// program would run as a formula. Nothing of the file is kept.
+/// program would run as a formula. Nothing of the file is kept. Where the file leaves open how it is to be read, it is
+/// read as the file that the model was trained on; a column in another unit than there is refused. What was noticed
+/// while it was read, such as a total that is no row, stands in `file_warnings`, and for CSV and XLSX, by its codes, in
+/// the header `taqicfd-file-warnings`.
 ///
 /// With `Prefer: respond-async`, and where the file has more rows than one request may have, it is answered in the
 /// background instead: 202 with a job, which outlives a restart. Follow it at the `Location`; its answer is kept for a
@@ -78,7 +81,9 @@ pub fn routes() -> OpenApiRouter<App> {
         ("decimal" = Option<String>, Query, pattern = "^[.,]$", description = "For a spreadsheet: `.` or `,`"),
         ("encoding" = Option<String>, Query, description = "For a spreadsheet: a WHATWG encoding label"),
         ("missing" = Option<Vec<String>>, Query, description = "For a spreadsheet: texts that mean missing"),
-        ("types" = Option<String>, Query, description = "For a spreadsheet: JSON object from column to kind")
+        ("types" = Option<String>, Query, description = "For a spreadsheet: JSON object from column to kind"),
+        ("keep_footer" = Option<bool>, Query,
+            description = "For a spreadsheet: whether totals and notes under the table are rows of it")
     ),
     request_body(content(
         (answer::PredictBody = "application/json"),
@@ -104,6 +109,12 @@ pub async fn create_prediction(State(app): State<App>, request: Request) -> Resu
     require_accept(request.headers(), "application/json")?;
     let JsonBytes(bytes) = JsonBytes::from_request(request, &app).await?;
     let db = app.db()?;
+    // Serde would take an array for a structure, field by field.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let detail =
+            "the body is an array; send a JSON object with the rows in its field data: {\"data\": [...]}";
+        return Err(Problem::new(Slug::InvalidParameter, detail));
+    }
     let PredictRequest { model_id, model, data, confidence, unknown_category, strict, explain } =
         json::from_slice(&bytes)?;
     let options = Options { confidence, unknown_category, strict, explain };

@@ -10,10 +10,12 @@ use super::{
     list::{page, paged},
     observe::RequestId,
     predict::file::{answer_name, media_type},
+    schema,
     trainings::Failure,
 };
 use crate::{
     app::App,
+    dataset::Warning,
     id::{ModelId, PredictionId},
     storage::{
         AnswerFormat, BlobKey, Db, JobError, JobStatus, PredictionFilter, PredictionRecord, predictions,
@@ -78,6 +80,9 @@ pub struct Prediction {
     size_bytes: Option<u64>,
     /// SHA-256 of the answer, in hexadecimal.
     sha256: Option<String>,
+    /// What was noticed while the file was read, such as lines that are no rows of its table.
+    #[schema(value_type = Vec<schema::Warning>)]
+    file_warnings: Vec<Warning>,
     /// Why it failed.
     #[schema(value_type = Option<Failure>)]
     error: Option<JobError>,
@@ -119,6 +124,7 @@ impl Prediction {
             file: is_answered.then(|| format!("/predictions/{}/file", record.prediction_id)),
             size_bytes: record.size_bytes,
             sha256: record.sha256,
+            file_warnings: record.file_warnings,
             error: record.error,
             cancel_requested: record.cancel_requested,
             attempt: record.attempt,

@@ -2,6 +2,7 @@
 
 use super::{AnswerFormat, PredictionRecord};
 use crate::{
+    dataset::Warning,
     id::PredictionId,
     storage::{
         Db, JobError, Lease, Result,
@@ -25,7 +26,7 @@ pub struct PredictionProgress {
 }
 
 /// The answer, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Done {
     /// What it is.
     pub format: AnswerFormat,
@@ -33,6 +34,8 @@ pub struct Done {
     pub size_bytes: u64,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
+    /// What was noticed while the file was read.
+    pub file_warnings: Vec<Warning>,
 }
 
 /// Takes the oldest job that waits, or whose worker has let its lease run out; but not one that has crashed its worker
@@ -100,7 +103,7 @@ pub async fn succeed(
         "status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'succeeded' END, finished_at = $4, request = $5,
          rows = $6, rows_done = $7, rows_outside = $8,
          size_bytes = CASE WHEN cancel_requested THEN NULL ELSE $9 END,
-         sha256 = CASE WHEN cancel_requested THEN NULL ELSE $10 END"
+         sha256 = CASE WHEN cancel_requested THEN NULL ELSE $10 END, file_warnings = $11"
     );
     let mut request = record.request.clone();
     request.format = Some(done.format);
@@ -114,7 +117,8 @@ pub async fn succeed(
         Count(progress.rows_done),
         Count(progress.rows_outside),
         Count(done.size_bytes),
-        &done.sha256
+        &done.sha256,
+        Document(done.file_warnings.clone())
     )?;
     Ok(!cancelled)
 }

@@ -17,7 +17,7 @@ pub use lease::{
 };
 
 use crate::{
-    dataset::ReadOptions,
+    dataset::{ReadOptions, Warning},
     id::{ModelId, PredictionId},
     model::UnknownCategory,
     storage::{
@@ -82,6 +82,8 @@ pub struct PredictionRecord {
     pub size_bytes: Option<u64>,
     /// SHA-256 of the answer, in hexadecimal.
     pub sha256: Option<String>,
+    /// What was noticed while the file was read.
+    pub file_warnings: Vec<Warning>,
     /// The reason, once it failed.
     pub error: Option<JobError>,
     /// How often a worker has taken it.
@@ -108,6 +110,10 @@ from_row!(PredictionRecord, |row| Ok(Self {
     file_bytes: row.try_get::<Count, _>("file_bytes")?.0,
     size_bytes: row.try_get::<Option<Count>, _>("size_bytes")?.map(|count| count.0),
     sha256: row.try_get("sha256")?,
+    file_warnings: row
+        .try_get::<Option<Document<_>>, _>("file_warnings")?
+        .map(|warnings| warnings.0)
+        .unwrap_or_default(),
     error: row.try_get::<Option<Document<_>>, _>("error")?.map(|error| error.0),
     attempt: row.try_get("attempt")?,
     cancel_requested: row.try_get("cancel_requested")?,

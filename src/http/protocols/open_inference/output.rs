@@ -192,7 +192,7 @@ mod tests {
             "[3.0]",
             "[false]",
             "[0.5]",
-            "[\"the prediction is not a finite number\"]",
+            "[\"the prediction is not a finite number; no interval can be given at this confidence: too few rows were held out to calibrate it; ask for a lower one\"]",
         ];
         assert_eq!(shown, expected);
         for (kind, shown) in kinds.iter().zip(&shown) {
