@@ -17,7 +17,8 @@ use crate::{
     jobs::{self, JobSettings, Jobs},
     prediction::ModelCache,
     storage::{
-        BlobSettings, Blobs, ConnectOptions, Db, FolderLock, S3Settings, StorageError, lock_folder, trainings,
+        BlobSettings, Blobs, ConnectOptions, Db, FolderLock, S3Settings, StorageError, idempotency,
+        lock_folder, owner, trainings,
     },
     telemetry,
     training::Compute,
@@ -36,11 +37,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Runs the server until it is told to stop.
 pub(super) fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     telemetry::init_logs(&settings.logs)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let server = start(settings).await?;
         tracing::info!("listening on http://{}", server.address);
         server.run().await
-    })
+    });
+    // Work in the blocking pool that nobody waits for any more is not waited for either.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Trains what others have queued, until it is told to stop.
@@ -52,6 +57,7 @@ pub(super) fn work(mut settings: Settings) -> anyhow::Result<ExitCode> {
         stop_on_signal(stop.clone())?;
         let blobs = open_blobs(&settings)?;
         let db = open_db(&settings, settings.storage.db_wait_s.duration()).await?;
+        owner::claim(&db, &blobs).await?;
         let (live, changes) = (jobs::Live::default(), jobs::Changes::default());
         let jobs = job_parts(&settings, db.clone(), blobs, live, changes);
         tracing::info!(workers = settings.training.workers, "waiting for trainings");
@@ -114,18 +120,19 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<Running> {
     stop_on_signal(app.shutdown().clone())?;
     // A first try before anything is answered: what cannot work at all ends the program here.
     match open_db(app.settings(), Duration::ZERO).await {
-        Ok(db) => use_db(&app, &tasks, db),
+        Ok(db) => use_db(&app, &tasks, db).await?,
         Err(error) if is_transient(&error) => {
             tracing::warn!(error = %format!("{error:#}"), "the database does not answer yet");
             let (app, tracker) = (app.clone(), tasks.clone());
             tasks.spawn(async move {
                 let wait = app.settings().storage.db_wait_s.duration();
-                match open_db(app.settings(), wait).await {
-                    Ok(db) => use_db(&app, &tracker, db),
-                    Err(error) => {
-                        let _ = failure.send(error);
-                        app.shutdown().cancel();
-                    }
+                let used = match open_db(app.settings(), wait).await {
+                    Ok(db) => use_db(&app, &tracker, db).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = used {
+                    let _ = failure.send(error);
+                    app.shutdown().cancel();
                 }
             });
         }
@@ -156,7 +163,12 @@ impl Running {
 }
 
 /// Hands the database over and starts what works on it.
-fn use_db(app: &App, tasks: &TaskTracker, db: Db) {
+async fn use_db(app: &App, tasks: &TaskTracker, db: Db) -> anyhow::Result<()> {
+    owner::claim(&db, app.blobs()).await?;
+    if uses_sqlite(app.settings()) {
+        // There is no other process: what had a key and has not ended never will.
+        idempotency::abandon_all(&db).await?;
+    }
     tracing::info!(engine = db.engine(), "the database is open: ready");
     app.set_db(db.clone());
     let settings = app.settings();
@@ -172,6 +184,7 @@ fn use_db(app: &App, tasks: &TaskTracker, db: Db) {
         tasks.spawn(batch::worker::run(app.clone(), jobs.clone(), stop.clone()));
     }
     tasks.spawn(measure(app.clone(), stop));
+    Ok(())
 }
 
 /// Counts the queue for the metrics, and lets the metrics tidy up.

@@ -1,6 +1,6 @@
 //! The command line: bad settings, and work without a server.
 
-use crate::api::waves;
+use crate::api::{Api, waves};
 use std::{
     path::Path,
     process::{Command, Output},
@@ -49,6 +49,30 @@ fn a_taken_port_or_folder_is_one_line() {
     refused(&run(folder.path(), &["serve"], &data), "cannot be written");
     let _lock = taqicfd::storage::lock_folder(&folder.path().join("data")).unwrap();
     refused(&run(folder.path(), &["serve", "--bind", "127.0.0.1:0"], &[]), "already using the data folder");
+}
+
+#[tokio::test]
+async fn files_of_another_database_are_not_taken_for_nobodys() {
+    let mut api = Api::start(&[]).await;
+    api.model().await;
+    api.server.kill();
+    let folder = api.folder.path();
+    let files = || {
+        let uploads = std::fs::read_dir(folder.join("data/uploads")).unwrap().count();
+        uploads + std::fs::read_dir(folder.join("models")).unwrap().count()
+    };
+    let before = files();
+    let data_dir = [
+        ("TAQICFD_DATA_DIR", "data"),
+        ("TAQICFD_MODELS_DIR", "models"),
+        ("TAQICFD_BIND", "127.0.0.1:0"),
+        ("DATABASE_URL", "sqlite:misspelt.db"),
+    ];
+    refused(&run(folder, &["serve"], &data_dir), "belong to another database");
+    std::fs::remove_file(folder.join("data/database.id")).unwrap();
+    std::fs::remove_file(folder.join("models/database.id")).unwrap();
+    refused(&run(folder, &["serve"], &data_dir), "are not known to the database");
+    assert_eq!(files() + 1, before, "all but the mark");
 }
 
 #[test]

@@ -27,6 +27,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Larger files are sent in parts of this size; S3 asks for at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;
 
+/// The name of the file that says which database the others belong to.
+const MARK: &str = "database.id";
+
 /// The blob store.
 #[derive(Debug, Clone)]
 pub struct Blobs {
@@ -209,6 +212,31 @@ impl Blobs {
             }
         }
         Ok(found)
+    }
+
+    /// Where blobs are kept, and the mark that each place bears: see [`owner`](crate::storage::owner).
+    pub async fn marks(&self) -> Result<Vec<(String, Option<String>)>> {
+        let mut marks = Vec::new();
+        for place in [&self.data, &self.models] {
+            let name = match &place.folder {
+                Some(folder) => folder.display().to_string(),
+                None => "the bucket".to_owned(),
+            };
+            let mark = match absent(place.store.get(&StorePath::from(MARK)).await)? {
+                Some(found) => Some(String::from_utf8_lossy(&found.bytes().await?).trim().to_owned()),
+                None => None,
+            };
+            marks.push((name, mark));
+        }
+        Ok(marks)
+    }
+
+    /// Gives all places this mark.
+    pub async fn write_mark(&self, mark: &str) -> Result<()> {
+        for place in [&self.data, &self.models] {
+            place.store.put(&StorePath::from(MARK), PutPayload::from(format!("{mark}\n"))).await?;
+        }
+        Ok(())
     }
 
     /// Whether blobs can be written and read; for the readiness check.

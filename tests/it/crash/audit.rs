@@ -158,7 +158,7 @@ impl Audit {
     pub(super) fn strangers(&self, folder: &Path) -> Vec<PathBuf> {
         let named = |path: &Path| {
             let text = path.to_string_lossy();
-            let kept = ["taqicfd.db", "server.lock", "server.log"]
+            let kept = ["taqicfd.db", "database.id", "server.lock", "server.log"]
                 .iter()
                 .any(|name| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name)));
             // Every training has ended, so that no checkpoint is needed.
