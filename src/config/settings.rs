@@ -36,6 +36,10 @@ pub struct Server {
     /// Listen beyond this machine although nobody has to log in.
     #[arg(long, env = "TAQICFD_INSECURE_NO_AUTH", value_parser = BoolishValueParser::new())]
     pub insecure_no_auth: bool,
+    /// Names by which this server is asked, beside those of this machine, such as that of a proxy in front of it. Where
+    /// it listens beyond this machine, every name is answered to unless some are given.
+    #[arg(long, env = "TAQICFD_ALLOWED_HOSTS", value_delimiter = ',', value_name = "HOSTS")]
+    pub allowed_hosts: Vec<String>,
     /// Most connections open at once.
     #[arg(long, env = "TAQICFD_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N")]
     pub max_connections: usize,

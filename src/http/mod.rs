@@ -14,6 +14,7 @@ pub mod extract;
 pub mod follow;
 pub mod from_errors;
 pub mod health;
+mod hosts;
 pub mod idempotency;
 pub mod import;
 pub mod json;

@@ -4,7 +4,7 @@
 use super::{
     error::{Problem, Slug},
     extract::accepts,
-    language,
+    hosts, language,
     predict::file::is_file,
     protocols::Dialect,
 };
@@ -58,7 +58,9 @@ fn treatment(path: Option<&str>, headers: &HeaderMap) -> Treatment {
             "/healthz" | "/readyz" | "/metrics" | "/version" | "/ping" | "/health" | "/v2/health/live"
             | "/v2/health/ready",
         ) => Treatment::Health,
-        Some("/train" | "/trainings/{training_id}" | "/predictions/{prediction_id}") => Treatment::Waiting,
+        Some(
+            "/train" | "/trainings/{training_id}" | "/predictions/{prediction_id}" | "/readings/{reading_id}",
+        ) => Treatment::Waiting,
         Some("/upload" | "/datasets/{dataset_id}/reread" | "/models/import") => Treatment::Upload,
         _ => Treatment::Ordinary,
     }
@@ -146,6 +148,7 @@ fn refuse_early<'a>(
     if treatment == Treatment::Health {
         return Ok(None);
     }
+    hosts::check(&app.settings().server, request.uri(), request.headers())?;
     if app.shutdown().is_cancelled() {
         return Err(Problem::new(Slug::NotReady, "the server is shutting down").closing());
     }

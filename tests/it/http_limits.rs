@@ -32,15 +32,15 @@ async fn slow_headers_idle_connections_and_slow_bodies_are_cut_off() {
     ];
     let api = Api::start(&settings).await;
     let begin = Instant::now();
-    assert_eq!(raw(&api, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await, "");
+    assert_eq!(raw(&api, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await, "");
     assert!(begin.elapsed() > Duration::from_millis(350) && begin.elapsed() < Duration::from_secs(2));
     let begin = Instant::now();
-    let answer = raw(&api, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = raw(&api, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(begin.elapsed() > Duration::from_millis(700) && begin.elapsed() < Duration::from_secs(3));
     let slow = raw(
         &api,
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9000\r\n\r\nx,y\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 9000\r\n\r\nx,y\n",
     )
     .await;
     assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("request-timeout"), "{slow}");
@@ -59,7 +59,7 @@ async fn a_crowd_of_idle_connections_does_not_slow_the_others() {
     // On its open connection, and on a new one once the crowd has been cut off.
     api.get("/healthz").await.expect(200);
     assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
-    let answer = raw(&api, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let answer = raw(&api, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -68,7 +68,7 @@ async fn overload_is_refused_quickly_and_health_stays() {
     let api = Api::start(&[("TAQICFD_MAX_REQUESTS", "1")]).await;
     let mut busy = connect(&api).await;
     busy.write_all(
-        b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9000\r\n\r\nx",
+        b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 9000\r\n\r\nx",
     )
     .await
     .unwrap();
@@ -100,7 +100,7 @@ async fn every_refusal_is_a_problem_document() {
     api.get(&format!("/models?name={}", "x".repeat(9_000))).await.refused(414, "uri-too-long");
     let plain = api.request(Method::POST, "/predict").header("Content-Type", "text/plain").body("x");
     api.send(plain).await.refused(415, "unsupported-media-type");
-    let long = "POST /upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: text/csv\r\nContent-Length: 99999999999\r\n\r\n";
+    let long = "POST /upload HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Type: text/csv\r\nContent-Length: 99999999999\r\n\r\n";
     let answer = raw(&api, long).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "refused before anything is sent: {answer}");
 }
@@ -145,4 +145,20 @@ async fn the_term_signal_ends_the_server_after_the_requests_that_run() {
         begin.elapsed()
     );
     assert_eq!(waiting.await.unwrap().unwrap(), 200);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_reach_nothing() {
+    let api = Api::start(&[]).await;
+    for (name, value) in [("Host", "evil.example"), ("Origin", "http://evil.example"), ("Origin", "null")] {
+        for method in [Method::GET, Method::DELETE] {
+            let request = api.request(method, "/datasets").header(name, value);
+            let refused = api.send(request).await.refused(403, "host-not-allowed");
+            assert!(refused["detail"].as_str().unwrap().contains("--allowed-hosts"), "{refused}");
+        }
+    }
+    let own_page = api.request(Method::GET, "/datasets").header("Origin", "http://localhost:3000");
+    api.send(own_page).await.expect(200);
+    let health = api.request(Method::GET, "/healthz").header("Host", "taqicfd.default.svc");
+    assert_eq!(health.send().await.unwrap().status(), 200, "a probe asks by any name");
 }
