@@ -37,6 +37,7 @@ struct Inner {
     live_files: Live<PredictionId>,
     model_changes: Changes,
     readers: Semaphore,
+    table_permits: Arc<Semaphore>,
     request_permits: Semaphore,
     active_requests: AtomicUsize,
     request_ended: Notify,
@@ -76,6 +77,9 @@ impl App {
     ) -> Self {
         Self(Arc::new(Inner {
             readers: Semaphore::new(settings.reading.readers),
+            table_permits: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            )),
             request_permits: Semaphore::new(settings.server.max_requests),
             settings,
             clock,
@@ -168,6 +172,11 @@ impl App {
         settings.limits.max_cell_chars = usize::try_from(reading.max_cell_chars).unwrap_or(usize::MAX);
         settings.limits.max_inflated_bytes = reading.max_inflated.bytes();
         Ok(settings)
+    }
+
+    /// Permits for work with a whole table, which takes memory and time: as many as there are processors.
+    pub fn table_permits(&self) -> Arc<Semaphore> {
+        self.0.table_permits.clone()
     }
 
     /// One permit per request that may be worked on at the same time.

@@ -63,7 +63,7 @@ pub(super) fn of_model(error: &PredictionError, record: &PredictionRecord) -> Jo
             let detail = format!("the model {} was deleted before the file was answered", record.model_id);
             job_error("model-not-found", detail)
         }
-        PredictionError::Corrupt => job_error("model-corrupt", error.to_string()),
+        PredictionError::Corrupt | PredictionError::Missing => job_error("model-corrupt", error.to_string()),
         PredictionError::TooNew(detail) => job_error("model-format-too-new", detail.clone()),
         PredictionError::Refused(_) | PredictionError::Storage(_) | PredictionError::Failed(_) => {
             tracing::error!(%error, "a model cannot be loaded");

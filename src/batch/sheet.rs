@@ -205,18 +205,18 @@ pub fn unit_mismatch(inputs: &[Input], columns: &[ColumnProfile]) -> Option<Stri
         };
         unit.chars().filter(|c| !c.is_whitespace() && !"^[]()".contains(*c)).map(same).collect()
     };
-    let others: Vec<String> = inputs
-        .iter()
-        .filter_map(|input| {
-            let column = columns.iter().find(|column| column.name == input.name)?;
-            let (own, given) = (input.unit.as_deref()?, column.unit.as_deref()?);
-            (plain(own) != plain(given)).then(|| format!("{} in {given} instead of {own}", input.name))
-        })
-        .collect();
-    (!others.is_empty()).then(|| {
+    let differ = inputs.iter().filter_map(|input| {
+        let column = columns.iter().find(|column| column.name == input.name)?;
+        let (own, given) = (input.unit.as_deref()?, column.unit.as_deref()?);
+        (plain(own) != plain(given))
+            .then(|| (format!("{} ({given})", input.name), format!("{} ({own})", input.name)))
+    });
+    let (given, own): (Vec<String>, Vec<String>) = differ.unzip();
+    (!given.is_empty()).then(|| {
         format!(
-            "the file has {}; the model knows nothing of other units than those it was trained in. Convert the values, or, where only the spelling differs, correct the unit in the file",
-            others.join(", ")
+            "the file has {}, and the model was trained on {}; convert the values, or, where only the spelling differs, correct the unit in the file",
+            given.join(", "),
+            own.join(", ")
         )
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     datasets,
-    error::{Problem, Slug},
+    error::Problem,
     extract::{Json, Path, Query},
 };
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
         correlation::{Method, Numeric},
         parquet, spelling,
     },
-    storage::BlobKey,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -80,14 +79,11 @@ pub async fn show_correlations(
         Some("spearman") => Method::Spearman,
         Some(_) => return Err(Problem::invalid("/method", "must be pearson or spearman")),
     };
-    let Some(table) = app.blobs().get_bytes(&BlobKey::Table(record.dataset_id)).await? else {
-        return Err(Problem::new(Slug::StorageUnavailable, "the table of this dataset is missing"));
-    };
-    let work = move || {
-        let table = parquet::read(table.as_ref()).map_err(Problem::internal)?;
+    let work = move |table: &[u8]| {
+        let table = parquet::read(table).map_err(Problem::internal)?;
         answer(&Numeric::of(&table, method), method, query.target)
     };
-    Ok(Json(tokio::task::spawn_blocking(work).await.map_err(Problem::internal)??))
+    datasets::with_table(&app, record.dataset_id, work).await.map(Json)
 }
 
 fn answer(numeric: &Numeric, method: Method, target: Option<String>) -> Result<Correlations, Problem> {

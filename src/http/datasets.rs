@@ -225,18 +225,32 @@ pub async fn list_rows(
     if !(1..=1000).contains(&query.limit) {
         return Err(Problem::invalid("/limit", "must be 1 to 1000"));
     }
-    let Some(table) = app.blobs().get_bytes(&BlobKey::Table(record.dataset_id)).await? else {
-        return Err(Problem::new(Slug::StorageUnavailable, "the table of this dataset is missing"));
-    };
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit as usize;
-    let rows = tokio::task::spawn_blocking(move || {
-        parquet::read_rows(table.as_ref(), offset, limit).map(|table| table.rows_json(0, limit))
-    })
-    .await
-    .map_err(Problem::internal)?
-    .map_err(Problem::internal)?;
+    let page = move |table: &[u8]| {
+        let rows = parquet::read_rows(table, offset, limit).map_err(Problem::internal)?;
+        Ok(rows.rows_json(0, limit))
+    };
+    let rows = with_table(&app, record.dataset_id, page).await?;
     Ok(Json(Rows { rows, offset: query.offset.unsigned_abs(), total: record.rows }))
+}
+
+/// Does `work` with the bytes of a dataset's table, which may be many: a few at once, and each counts until it has
+/// ended, whether or not somebody still waits for it.
+pub(super) async fn with_table<T: Send + 'static>(
+    app: &App,
+    dataset_id: DatasetId,
+    work: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let permit = app.table_permits().acquire_owned().await.map_err(Problem::internal)?;
+    let Some(table) = app.blobs().get_bytes(&BlobKey::Table(dataset_id)).await? else {
+        return Err(Problem::new(Slug::StorageUnavailable, "the table of this dataset is missing"));
+    };
+    let working = move || {
+        let _permit = permit;
+        work(&table)
+    };
+    tokio::task::spawn_blocking(working).await.map_err(Problem::internal)?
 }
 
 /// Download a dataset as it was sent

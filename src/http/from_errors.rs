@@ -54,6 +54,7 @@ impl From<StorageError> for Problem {
                      GET /predictions, or wait until they expire"
                 ),
             ),
+            StorageError::Changed => Self::new(Slug::PreconditionFailed, error.to_string()),
             StorageError::NameInUse { name } => Self::new(
                 Slug::NameInUse,
                 format!("a model is called \"{name}\" already; choose another name"),
@@ -128,7 +129,9 @@ impl From<PredictionError> for Problem {
             PredictionError::NotFound => {
                 Self::new(Slug::ModelNotFound, "there is no such model; GET /models lists them")
             }
-            PredictionError::Corrupt => Self::new(Slug::ModelCorrupt, error.to_string()),
+            PredictionError::Corrupt | PredictionError::Missing => {
+                Self::new(Slug::ModelCorrupt, error.to_string())
+            }
             PredictionError::TooNew(detail) => Self::new(Slug::ModelFormatTooNew, detail),
             PredictionError::Refused(error) => Self::new(Slug::InvalidParameter, error.to_string()),
             PredictionError::Storage(error) => error.into(),

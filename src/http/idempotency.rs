@@ -85,8 +85,9 @@ pub async fn once(
         location: done.location.clone(),
         body: done.body.clone(),
     };
-    idempotency::complete(db, route, &key, &stored).await?;
+    // What was done stays done: if that cannot be written down, the key must not allow it a second time.
     guard.disarm();
+    idempotency::complete(db, route, &key, &stored).await?;
     Ok(respond(done, false))
 }
 

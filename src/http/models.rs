@@ -230,12 +230,23 @@ pub async fn list_models(
 
 /// Show the model card
 #[utoipa::path(get, path = "/models/{model_id}", tag = "models",
-    params(("model_id" = uuid::Uuid, Path)), responses((status = 200, body = ModelCard)))]
-pub async fn show_model(State(app): State<App>, Path(model_id): Path<String>) -> Result<Response, Problem> {
+    params(
+        ("model_id" = uuid::Uuid, Path),
+        ("If-None-Match" = Option<String>, Header, description = "Answers 304 if its `ETag` is still this one")
+    ),
+    responses((status = 200, body = ModelCard), (status = 304, description = "The client has it")))]
+pub async fn show_model(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(model_id): Path<String>,
+) -> Result<Response, Problem> {
     let db = app.db()?;
     let record = find(db, &model_id).await?;
-    let card = models::card(db, record.model_id).await?;
     let etag = etag(&record);
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| names_etag(known, &etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let card = models::card(db, record.model_id).await?;
     let mut response = Json(ModelCard::new(record, card)?).into_response();
     response.headers_mut().insert(header::ETAG, etag);
     Ok(response)
@@ -272,9 +283,11 @@ pub async fn update_model(
 ) -> Result<Response, Problem> {
     let db = app.db()?;
     let record = find(db, &model_id).await?;
-    require_match(&headers, &record)?;
     if let Some(name) = &change.model_name {
         check_name(name)?;
+    }
+    if let Some(tags) = &change.tags {
+        check_tags(tags)?;
     }
     if change.description.as_ref().is_some_and(|text| text.len() > 64 << 10) {
         return Err(Problem::invalid("/description", "must have at most 65536 bytes"));
@@ -285,7 +298,9 @@ pub async fn update_model(
         description: change.description,
     };
     let _changing = app.model_changes().begin();
-    let changed = models::patch(db, record.model_id, &patch).await?.ok_or_else(|| not_found(&model_id))?;
+    let changed = models::patch(db, record.model_id, &patch, |model| is_wanted(&headers, model))
+        .await?
+        .ok_or_else(|| not_found(&model_id))?;
     app.models().forget(changed.model_id);
     events::append(&app, db, &request_id, "update", "model", changed.model_id, Value::Null).await;
     let etag = etag(&changed);
@@ -329,11 +344,26 @@ pub(super) fn not_found(model_id: &str) -> Problem {
 
 /// Refuses what cannot be the name of a model.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
-    let fits = !name.trim().is_empty() && name.chars().count() <= 200 && !name.chars().any(char::is_control);
-    if fits {
+    let is_bad = |c: char| c.is_control() || c == '/' || c == '@';
+    if !name.trim().is_empty() && name.chars().count() <= 200 && !name.chars().any(is_bad) {
         return Ok(());
     }
-    Err(Problem::invalid("/model_name", "must have 1 to 200 characters and no control characters"))
+    // What stands behind the two marks is a version or an alias.
+    Err(Problem::invalid(
+        "/model_name",
+        "must have 1 to 200 characters, no control characters, and no / or @",
+    ))
+}
+
+/// Refuses labels that no database could look up.
+pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let fits = |text: &str, most: usize| text.chars().count() <= most && !text.chars().any(char::is_control);
+    let is_label = |(tag, value): (&String, &String)| !tag.is_empty() && fits(tag, 100) && fits(value, 1000);
+    if tags.len() <= 50 && tags.iter().all(is_label) {
+        return Ok(());
+    }
+    let message = "must be at most 50 tags, of 1 to 100 characters with values of up to 1000, without control characters";
+    Err(Problem::invalid("/tags", message))
 }
 
 /// Changes with everything that can be changed.
@@ -351,13 +381,13 @@ fn etag(record: &ModelRecord) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{}\"", &print[..32])).expect("hexadecimal digits are ASCII")
 }
 
-fn require_match(headers: &HeaderMap, record: &ModelRecord) -> Result<(), Problem> {
-    let Some(wanted) = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()) else {
-        return Ok(());
-    };
-    let etag = etag(record);
-    if wanted.split(',').any(|tag| tag.trim() == "*" || tag.trim().as_bytes() == etag.as_bytes()) {
-        return Ok(());
-    }
-    Err(Problem::new(Slug::PreconditionFailed, "the model has changed since; fetch it again"))
+/// Whether the model is still the one that `If-Match` names, where there is one.
+fn is_wanted(headers: &HeaderMap, record: &ModelRecord) -> bool {
+    headers.get(header::IF_MATCH).is_none_or(|wanted| names_etag(wanted, &etag(record)))
+}
+
+/// Whether `etag` is in a list of validators.
+fn names_etag(list: &HeaderValue, etag: &HeaderValue) -> bool {
+    let is_it = |tag: &str| tag == "*" || tag.trim_start_matches("W/").as_bytes() == etag.as_bytes();
+    list.to_str().is_ok_and(|list| list.split(',').any(|tag| is_it(tag.trim())))
 }

@@ -191,7 +191,7 @@ pub struct Waiting {
 /// Begins to read a file in the background, and answers where to follow it.
 pub async fn begin(app: &App, db: &Db, request_id: &RequestId, waiting: Waiting) -> Result<Done, Problem> {
     let limit = app.settings().training.queue_limit;
-    if readings::count_open(db).await? >= limit {
+    if readings::count_open(db, app.clock().now() - LOST_AFTER).await? >= limit {
         return Err(Problem::new(Slug::QueueFull, format!("{limit} uploads are waiting to be read already")));
     }
     let reading_id = ReadingId::new();

@@ -7,6 +7,7 @@ use super::{
     extract::{Json, JsonBytes, Query},
     idempotency::{self, Done},
     json,
+    models::check_tags,
     observe::RequestId,
     schema,
     trainings::{self, Training},
@@ -191,6 +192,9 @@ async fn check(app: &App, db: &Db, mut request: TrainRequest) -> Result<(Dataset
             newest
         }
     };
+    if let Some(tags) = &request.tags {
+        check_tags(tags)?;
+    }
     if let Some(name) = &request.model_name {
         if let Some(other) = storage::models::other_spelling(db, name).await? {
             return Err(Problem::new(

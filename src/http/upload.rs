@@ -15,7 +15,7 @@ use crate::{
     dataset::{Look, ReadOptions},
     id::DatasetId,
     ingest::Ingested,
-    storage::{BlobKey, DatasetRecord, Db, datasets},
+    storage::{BlobKey, DatasetRecord, Db, StorageError, datasets},
     telemetry,
 };
 use axum::{
@@ -166,7 +166,7 @@ async fn begin(
     filename: String,
     options: UploadOptions,
 ) -> Result<Done, Problem> {
-    if let Some(known) = find_same(db, &received, &options).await? {
+    if let Some(known) = find_same(app, db, &received, &options).await? {
         return Ok(known);
     }
     let waiting = Waiting {
@@ -181,12 +181,25 @@ async fn begin(
 }
 
 /// The answer about a dataset that has the same bytes and options.
-async fn find_same(db: &Db, received: &Received, options: &UploadOptions) -> Result<Option<Done>, Problem> {
+async fn find_same(
+    app: &App,
+    db: &Db,
+    received: &Received,
+    options: &UploadOptions,
+) -> Result<Option<Done>, Problem> {
     if options.allow_duplicate {
         return Ok(None);
     }
-    let known = datasets::find_same(db, &received.sha256, &options.read).await?;
-    known.map(|known| done(StatusCode::OK, &Dataset::of(&known).duplicate())).transpose()
+    let Some(known) = datasets::find_same(db, &received.sha256, &options.read).await? else {
+        return Ok(None);
+    };
+    // One that has lost a file is told to be uploaded again, and this is the upload.
+    for key in [BlobKey::Original(known.dataset_id), BlobKey::Table(known.dataset_id)] {
+        if app.blobs().head(&key).await?.is_none() {
+            return Ok(None);
+        }
+    }
+    done(StatusCode::OK, &Dataset::of(&known).duplicate()).map(Some)
 }
 
 async fn store(
@@ -197,7 +210,7 @@ async fn store(
     filename: &str,
     options: &UploadOptions,
 ) -> Result<Done, Problem> {
-    if let Some(known) = find_same(db, received, options).await? {
+    if let Some(known) = find_same(app, db, received, options).await? {
         return Ok(known);
     }
     let new = NewDataset {
@@ -273,16 +286,18 @@ pub async fn read_and_insert(
             created_at: app.clock().now(),
         };
         datasets::insert(db, &record).await?;
-        Ok::<_, Problem>(record)
+        Ok::<_, StorageError>(record)
     };
     match stored.await {
         Ok(record) => Ok(record),
-        Err(problem) => {
-            // Without a row the blobs are nobody's. The sweep would find them; this is sooner.
-            for key in [BlobKey::Original(dataset_id), BlobKey::Table(dataset_id)] {
-                let _ = app.blobs().delete(&key).await;
+        Err(error) => {
+            // The row may be there although the answer was lost; the sweep knows. Else the blobs are nobody's.
+            if !error.is_transient() {
+                for key in [BlobKey::Original(dataset_id), BlobKey::Table(dataset_id)] {
+                    let _ = app.blobs().delete(&key).await;
+                }
             }
-            Err(problem)
+            Err(error.into())
         }
     }
 }

@@ -225,8 +225,8 @@ impl Input {
 
     /// As [`Self::wanted`], with the way to say that there is no value, where that is one.
     fn wanted_or_null(&self) -> String {
-        let or_null = if self.missing_share > 0.0 { ", or null where there is no value" } else { "" };
-        format!("{}{or_null}", self.wanted())
+        let wanted = self.wanted();
+        if self.missing_share > 0.0 { format!("{wanted}, or null where there is no value") } else { wanted }
     }
 
     /// What to send for this input, for the end of an error message.

@@ -38,9 +38,12 @@ pub enum PredictionError {
     /// No such model.
     #[error("there is no such model")]
     NotFound,
-    /// Its file is missing or has other bytes than were stored.
-    #[error("the file of this model is damaged or missing")]
+    /// Its file has other bytes than were stored.
+    #[error("the file of this model is damaged")]
     Corrupt,
+    /// Its file is not there.
+    #[error("the file of this model is missing; where it is put back, the model answers again")]
+    Missing,
     /// Its file was written by a newer version.
     #[error("{0}")]
     TooNew(String),
@@ -135,9 +138,8 @@ impl ModelCache {
         record: ModelRecord,
     ) -> Result<Arc<Loaded>, PredictionError> {
         let model_id = record.model_id;
-        if record.status != ModelStatus::Ready {
-            return Err(PredictionError::Corrupt);
-        }
+        // A file that was away or damaged may have been put back: its bytes say whether it is the model.
+        let noted = record.status;
         let (entry, _) = self.touch(model_id);
         let loading = entry.cell.get_or_try_init(|| async {
             self.loads.fetch_add(1, Ordering::Relaxed);
@@ -148,13 +150,19 @@ impl ModelCache {
             Ok(loaded) => {
                 let loaded = loaded.clone();
                 self.admit(model_id, &entry, loaded.model.size_in_memory());
+                note_status(db, model_id, noted, ModelStatus::Ready).await?;
                 Ok(loaded)
             }
             Err(error) => {
                 self.forget(model_id);
-                if matches!(error, PredictionError::Corrupt) {
-                    tracing::error!(%model_id, "the file of the model is damaged or missing");
-                    models::set_status(db, model_id, ModelStatus::Corrupt).await?;
+                match error {
+                    PredictionError::Missing => {
+                        note_status(db, model_id, noted, ModelStatus::Missing).await?;
+                    }
+                    PredictionError::Corrupt => {
+                        note_status(db, model_id, noted, ModelStatus::Corrupt).await?;
+                    }
+                    _ => {}
                 }
                 Err(error)
             }
@@ -323,6 +331,24 @@ impl Loaded {
     }
 }
 
+/// Writes down what was found out about the file of a model, where that is news.
+async fn note_status(
+    db: &Db,
+    model_id: ModelId,
+    noted: ModelStatus,
+    found: ModelStatus,
+) -> Result<(), StorageError> {
+    if noted == found {
+        return Ok(());
+    }
+    match found {
+        ModelStatus::Ready => tracing::info!(%model_id, "the file of the model is sound again"),
+        ModelStatus::Missing => tracing::error!(%model_id, "the file of the model is missing"),
+        ModelStatus::Corrupt => tracing::error!(%model_id, "the file of the model is damaged"),
+    }
+    models::set_status(db, model_id, found).await
+}
+
 fn own(cell: Cell<'_>) -> Cell<'static> {
     match cell {
         Cell::Absent => Cell::Absent,
@@ -336,7 +362,7 @@ fn own(cell: Cell<'_>) -> Cell<'static> {
 
 async fn load(blobs: &Blobs, record: ModelRecord, backend: Backend) -> Result<Loaded, PredictionError> {
     let key = BlobKey::Model(record.model_id);
-    let Some(bytes) = blobs.get_bytes(&key).await? else { return Err(PredictionError::Corrupt) };
+    let Some(bytes) = blobs.get_bytes(&key).await? else { return Err(PredictionError::Missing) };
     let reading = move || {
         if hash::of_bytes(&bytes) != record.sha256 {
             return Err(PredictionError::Corrupt);

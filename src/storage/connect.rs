@@ -2,7 +2,7 @@
 
 use crate::storage::{Part, Result, StorageError, with_pool};
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection as _, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -198,6 +198,13 @@ async fn open_sqlite(url: &str, options: &ConnectOptions) -> Result<Db> {
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         .test_before_acquire(false) // a file does not go away like a server
+        // A full disk ends a transaction inside SQLite; sqlx, whose ROLLBACK then fails, takes it for open for ever.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
         .connect_with(settings)
         .await
         .map(Db::Sqlite)

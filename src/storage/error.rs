@@ -63,6 +63,9 @@ pub enum StorageError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// A model is not what it was expected to be.
+    #[error("the model has changed since; fetch it again")]
+    Changed,
     /// Another model has this name, or one that differs only in case or Unicode form.
     #[error("the model name {name:?} is in use")]
     NameInUse {

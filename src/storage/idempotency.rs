@@ -115,6 +115,13 @@ pub async fn abandon(db: &Db, route: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
+/// Gives up the keys whose requests have not ended: for the start of the only process on a database.
+pub async fn abandon_all(db: &Db) -> Result<()> {
+    const ABANDON_ALL: &str = "DELETE FROM idempotency_keys WHERE status IS NULL";
+    with_pool!(db, |pool| sqlx::query(ABANDON_ALL).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
 /// Forgets the keys that have expired, and says how many.
 pub async fn remove_expired(db: &Db, now: DateTime<Utc>) -> Result<u64> {
     const REMOVE: &str = "DELETE FROM idempotency_keys WHERE created_at < $1";

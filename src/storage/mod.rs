@@ -8,7 +8,7 @@
 //!
 //! The database row is the only authority. A blob is made durable before the row that names it is
 //! written, and removed after that row is gone; so a crash at any point leaves at most a blob
-//! without a row, which the sweep removes.
+//! without a row, which the sweep removes. [`owner`] keeps it from the files of another database.
 
 mod blobs;
 mod column;
@@ -21,6 +21,7 @@ mod job;
 mod lease;
 mod lock;
 pub mod models;
+pub mod owner;
 mod page;
 pub mod predictions;
 pub mod readings;

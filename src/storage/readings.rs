@@ -129,10 +129,12 @@ pub async fn get(db: &Db, reading_id: ReadingId) -> Result<Option<ReadingRecord>
     Ok(with_pool!(db, |pool| sqlx::query_as(GET).bind(reading_id).fetch_optional(pool).await)?)
 }
 
-/// How many have not ended.
-pub async fn count_open(db: &Db) -> Result<u64> {
-    const COUNT: &str = "SELECT COUNT(*) FROM readings WHERE status IN ('queued', 'reading')";
-    let count: Count = with_pool!(db, |pool| sqlx::query_scalar(COUNT).fetch_one(pool).await)?;
+/// How many have not ended and were alive at `seen_since`.
+pub async fn count_open(db: &Db, seen_since: DateTime<Utc>) -> Result<u64> {
+    const COUNT: &str =
+        "SELECT COUNT(*) FROM readings WHERE status IN ('queued', 'reading') AND seen_at >= $1";
+    let count: Count =
+        with_pool!(db, |pool| sqlx::query_scalar(COUNT).bind(seen_since).fetch_one(pool).await)?;
     Ok(count.0)
 }
 

@@ -59,7 +59,7 @@ const LOGGED: [&str; 14] = [
 ];
 
 /// Texts with several words that are no message, or have no words to translate.
-const NO_MESSAGES: [&str; 35] = [
+const NO_MESSAGES: [&str; 37] = [
     // What tables say themselves.
     "total general",
     "total result",
@@ -67,6 +67,8 @@ const NO_MESSAGES: [&str; 35] = [
     "grand total",
     "sample number",
     "%d de %b de %Y",
+    "%Y-%m-%d %H:%M:%S%f%z",
+    "%Y-%m-%d %H:%M%z",
     "SQLite format 30",
     // Headers, and what else is made for programs.
     "bytes */{}",

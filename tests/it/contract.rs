@@ -435,23 +435,30 @@ async fn names_differ_by_more_than_case(store: Store) {
     assert_eq!(models::other_spelling(db, "Pressão").await.unwrap(), None, "another version is welcome");
 
     let rename = |name: &str| ModelPatch { model_name: Some(name.into()), ..ModelPatch::default() };
-    let error = models::patch(db, other.model_id, &rename(decomposed)).await.unwrap_err();
+    let error = models::patch(db, other.model_id, &rename(decomposed), |_| true).await.unwrap_err();
     assert!(matches!(&error, StorageError::NameInUse { name } if name == "Pressão"), "{error}");
     let patch = ModelPatch {
         model_name: Some("novo".into()),
         tags: Some(BTreeMap::from([("campaign".into(), "B".into())])),
         description: Some("renamed".into()),
     };
-    let renamed = models::patch(db, other.model_id, &patch).await.unwrap().unwrap();
+    let renamed = models::patch(db, other.model_id, &patch, |_| true).await.unwrap().unwrap();
     assert_eq!((renamed.model_name.as_str(), renamed.version), ("novo", 1));
     assert_eq!(models::get(db, other.model_id).await.unwrap().as_ref(), Some(&renamed));
     let tagged =
         ModelFilter { tag: Some("campaign".into()), tag_value: Some("B".into()), ..ModelFilter::default() };
     let found = models::list(db, &tagged, &ModelSort::default(), &Page::first(10)).await.unwrap().items;
     assert_eq!(found, [renamed]);
-    let respelt = models::patch(db, polar.model_id, &rename(decomposed)).await.unwrap().unwrap();
+    let error =
+        models::patch(db, other.model_id, &patch, |model| model.model_name == "other").await.unwrap_err();
+    assert!(matches!(error, StorageError::Changed), "{error}");
+    let third = train(&store, "NOVO", json!({})).await;
+    assert_eq!((third.model_name.as_str(), third.version), ("novo", 2), "a name has one spelling");
+    assert_eq!(models::other_spelling(db, "novo").await.unwrap(), None);
+    models::delete(db, third.model_id).await.unwrap();
+    let respelt = models::patch(db, polar.model_id, &rename(decomposed), |_| true).await.unwrap().unwrap();
     assert_eq!((respelt.model_name.as_str(), respelt.version), (decomposed, 1));
-    assert_eq!(models::patch(db, ModelId::new(), &patch).await.unwrap(), None);
+    assert_eq!(models::patch(db, ModelId::new(), &patch, |_| true).await.unwrap(), None);
 }
 
 async fn an_alias_names_one_version_and_moves(store: Store) {
@@ -494,7 +501,7 @@ async fn an_alias_names_one_version_and_moves(store: Store) {
 
     // It goes with a model that gets another name.
     let rename = ModelPatch { model_name: Some("novo".into()), ..ModelPatch::default() };
-    let renamed = models::patch(db, other.model_id, &rename).await.unwrap().unwrap();
+    let renamed = models::patch(db, other.model_id, &rename, |_| true).await.unwrap().unwrap();
     assert_eq!(renamed.aliases, ["champion"]);
     assert_eq!(
         (resolve("novo@champion").await, resolve("other@champion").await),
@@ -632,6 +639,11 @@ async fn an_idempotency_key_is_used_once(store: Store) {
     assert_eq!(begin("given up", "body", minutes(11)).await, Begun::New, "its process is dead");
     let much_later = start_time() + minutes(60 * 24 * 3);
     assert_eq!(idempotency::remove_expired(db, much_later).await.unwrap(), 3);
+
+    assert_eq!(begin("open", "body", seconds(0)).await, Begun::New);
+    assert_eq!(begin("open", "body", seconds(1)).await, Begun::InProgress);
+    idempotency::abandon_all(db).await.unwrap();
+    assert_eq!(begin("open", "body", seconds(1)).await, Begun::New, "the only process has just begun");
 }
 
 async fn a_reading_ends_once(store: Store) {
@@ -645,7 +657,8 @@ async fn a_reading_ends_once(store: Store) {
     let reading = readings::get(db, reading_id).await.unwrap().unwrap();
     assert_eq!((reading.status, reading.rows_read, reading.progress), (ReadingStatus::Reading, 7, 0.5));
     assert_eq!(reading.started_at, Some(start_time() + seconds(2)));
-    assert_eq!(readings::count_open(db).await.unwrap(), 1);
+    assert_eq!(readings::count_open(db, start_time()).await.unwrap(), 1);
+    assert_eq!(readings::count_open(db, start_time() + seconds(3)).await.unwrap(), 0, "its server is dead");
     let dataset_id = DatasetId::new();
     let end = ReadingEnd::Stored(dataset_id, 9);
     readings::finish(db, reading_id, end, start_time() + seconds(3)).await.unwrap();
@@ -688,7 +701,7 @@ async fn migrations_are_repeatable_and_a_newer_schema_is_refused(store: Store) {
     store.db.check().await.unwrap();
     store.add_future_migration().await;
     let error = store.connect_again().await.unwrap_err();
-    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 4 }), "{error}");
+    assert!(matches!(error, StorageError::NewerSchema { found: 9999, known: 6 }), "{error}");
     assert!(!error.to_string().contains('\n'), "one clear line: {error}");
     let error = store.db.migrate().await.unwrap_err();
     assert!(matches!(error, StorageError::NewerSchema { .. }), "{error}");

@@ -64,6 +64,8 @@ async fn values_that_cannot_be_used_are_pointed_at() {
     let pointers: Vec<&str> =
         missing["errors"].as_array().unwrap().iter().filter_map(|e| e["pointer"].as_str()).collect();
     assert_eq!(pointers, ["/data/1/x", "/data/1/kind"]);
+    let misspelt = ask(json!([{"X": 1.0, "z": 3, "kind": "a"}])).await.refused(422, "missing-field");
+    assert!(misspelt["detail"].as_str().unwrap().contains("the request has \"X\""), "{misspelt}");
     let wrong =
         ask(json!({"x": [1, "abc"], "z": [1, 2], "kind": ["a", "a"]})).await.refused(422, "wrong-type");
     assert_eq!(wrong["errors"][0]["pointer"], "/data/x/1");
@@ -141,7 +143,8 @@ async fn a_damaged_file_spoils_its_own_model_only() {
     let request = json!({"target": "y", "epochs": 2, "hidden_layers": [8], "seed": 7, "model_name": "other"});
     let bad = id(&api.train(&request).await, "model_id");
     let file = api.folder.path().join(format!("models/{bad}.safetensors"));
-    let mut bytes = std::fs::read(&file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let mut bytes = whole.clone();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&file, bytes).unwrap();
@@ -153,7 +156,14 @@ async fn a_damaged_file_spoils_its_own_model_only() {
     ask(&bad).await.refused(500, "model-corrupt");
     ask(&bad).await.refused(500, "model-corrupt");
     ask(&good).await.expect(200);
-    assert_eq!(api.get(&format!("/models/{bad}")).await.expect(200)["status"], "corrupt");
+    let status = async || api.get(&format!("/models/{bad}")).await.expect(200)["status"].clone();
+    assert_eq!(status().await, "corrupt");
+    std::fs::remove_file(&file).unwrap();
+    ask(&bad).await.refused(500, "model-corrupt");
+    assert_eq!(status().await, "missing");
+    std::fs::write(&file, whole).unwrap();
+    ask(&bad).await.expect(200);
+    assert_eq!(status().await, "ready", "a backup was put back");
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ async fn requests_that_cannot_be_trained_are_refused_before_they_wait() {
         json!({"epochs": "many"}),
         json!({"epoch": 3}),
         json!({"dropout": 2}),
+        json!({"tags": {"campaign": "a\u{0}b"}}),
+        json!({"tags": {("x".repeat(20_000)): ""}}),
         json!({"validation": {"method": "random", "group": "kind"}}),
         json!({"validation": {"group": "kind", "time": "x"}}),
     ] {

@@ -60,6 +60,13 @@ async fn the_same_bytes_are_stored_once_unless_asked_otherwise() {
     assert_ne!(api.send(again).await.expect(201)["dataset_id"], first["dataset_id"]);
     let other_options = api.request(Method::POST, "/upload?name=n").multipart(part().text("header_row", "1"));
     assert_eq!(api.send(other_options).await.expect(201)["name"], "n");
+
+    // What has lost its table is told to be uploaded again, which has to help.
+    let lost = api.upload("lost.csv", waves(60)).await.expect(201);
+    let folder = api.folder.path().join("data/uploads").join(id(&lost, "dataset_id"));
+    std::fs::remove_file(folder.join("table.parquet")).unwrap();
+    let request = json!({"dataset_id": lost["dataset_id"], "target": "y"});
+    assert_ne!(api.upload("lost.csv", waves(60)).await.expect(201)["dataset_id"], request["dataset_id"]);
 }
 
 #[tokio::test]

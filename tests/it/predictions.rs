@@ -218,6 +218,10 @@ async fn waiting_files_are_bounded_cancelled_and_deleted() {
     api.get(&format!("/predictions/{second}/file")).await.refused(409, "prediction-not-ready");
     assert_eq!(api.delete(&format!("/predictions/{second}")).await.status, 204);
     assert_eq!(kept_files(&api), 1);
+    add(5).await.expect(202);
+    add(5).await.expect(202);
+    add(5).await.refused(429, "queue-full");
+    assert_eq!(kept_files(&api), 3, "what was cancelled takes no place");
     assert_eq!(
         api.delete(&format!("/models/{model_id}")).await.status,
         204,

@@ -52,6 +52,9 @@ problems! {
         "Send one part named `file`, and the options as further parts: curl -F file=@data.csv -F decimal=, ...";
     MissingBody = 400 "missing-body", "There is no body",
         "The route needs a body and got none.", "Send the file or the JSON document as the body.";
+    HostNotAllowed = 403 "host-not-allowed", "The server does not answer to this host",
+        "The request names a host, or comes from a page of one, that is not this server's.",
+        "Ask by the address it listens on, or start it with --allowed-hosts.";
     NotFound = 404 "not-found", "There is no such route",
         "No route has this address.", "See / for the routes and /docs for how to use them.";
     DatasetNotFound = 404 "dataset-not-found", "There is no such dataset",
@@ -196,7 +199,7 @@ problems! {
         "Use a known one, or send unknown_category=missing or nearest.";
     UnitMismatch = 422 "unit-mismatch", "A column is in another unit",
         "The model learned the column in another unit than the file gives for it.",
-        "Convert the values to the units the model was trained in, which GET /models/{model_id} lists.";
+        "Convert the values to the units of the training, which the card of the model names.";
     UnknownField = 422 "unknown-field", "The model does not have this input",
         "With strict=true, every field must be an input of the model.", "Remove the fields listed in `errors`.";
 

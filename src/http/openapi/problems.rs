@@ -5,6 +5,7 @@ use crate::http::error::Slug;
 /// Problems that any route may answer with.
 pub(super) const EVERYWHERE: &[Slug] = &[
     Slug::BadRequest,
+    Slug::HostNotAllowed,
     Slug::NotAcceptable,
     Slug::UriTooLong,
     Slug::HeadersTooLarge,

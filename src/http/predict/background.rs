@@ -76,8 +76,10 @@ pub(super) async fn enqueue(
                 })
             }
             Err(error) => {
-                // Without a row the file is nobody's. The sweep would find it; this is sooner.
-                let _ = app.blobs().delete(&key).await;
+                // The row may be there although the answer was lost; the sweep knows. Else the file is nobody's.
+                if !error.is_transient() {
+                    let _ = app.blobs().delete(&key).await;
+                }
                 Err(error.into())
             }
         }

@@ -111,8 +111,7 @@ pub async fn create_prediction(State(app): State<App>, request: Request) -> Resu
     let db = app.db()?;
     // Serde would take an array for a structure, field by field.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        let detail =
-            "the body is an array; send a JSON object with the rows in its field data: {\"data\": [...]}";
+        let detail = "the body is an array; send a JSON object that has the rows in its field data";
         return Err(Problem::new(Slug::InvalidParameter, detail));
     }
     let PredictRequest { model_id, model, data, confidence, unknown_category, strict, explain } =
@@ -236,9 +235,25 @@ pub async fn ask(
     let options = PredictOptions { confidence, unknown_category, explain };
     match app.models().predict(loaded, cells, n_rows, options).await {
         Ok(predictions) => Ok(Answered { predictions, warnings, n_rows }),
-        Err(PredictionError::Refused(error)) => Err(refuse(&error)),
+        Err(PredictionError::Refused(error)) => Err(refuse(&with_names_alike(error, &warnings))),
         Err(other) => Err(other.into()),
     }
+}
+
+/// Says of fields that are missing which ignored one has the same name in other capitals.
+fn with_names_alike(mut error: PredictError, ignored: &[RowWarning]) -> PredictError {
+    for cell in error.cells.iter_mut().filter(|cell| cell.slug == "missing-field") {
+        let wanted = cell.column.to_lowercase();
+        let alike = ignored.iter().find(|field| field.column.trim().to_lowercase() == wanted);
+        if let Some(field) = alike {
+            cell.message = format!(
+                "{}; the request has \"{}\", which is another name",
+                cell.message,
+                super::printable(&field.column)
+            );
+        }
+    }
+    error
 }
 
 async fn find(

@@ -38,16 +38,21 @@ const INSERT: &str = concat!(
 );
 const INSERT_METRIC: &str = "INSERT INTO model_metrics (model_id, name, value) VALUES ($1, $2, $3)";
 
+const SPELLING: &str = "SELECT model_name FROM models WHERE name_key = $1 ORDER BY version LIMIT 1";
+
 /// Inserts `model` as the next version of its name, with what lists sort and filter by; the record that came of
 /// it. A macro, because the transactions of the two databases have different types.
 macro_rules! stored {
     ($tx:ident, $model:expr, $training_id:expr, $now:expr) => {{
         let model: &NewModel = $model;
         let name_key = name::key(&model.model_name);
+        // A name has one spelling, that of its first model.
+        let spelling: Option<String> =
+            sqlx::query_scalar(SPELLING).bind(&name_key).fetch_optional(&mut *$tx).await?;
         let version: i64 = sqlx::query_scalar(NEXT_VERSION).bind(&name_key).fetch_one(&mut *$tx).await?;
         let stored: ModelRecord = sqlx::query_as(INSERT)
             .bind(model.model_id)
-            .bind(&model.model_name)
+            .bind(spelling.as_ref().unwrap_or(&model.model_name))
             .bind(name_key)
             .bind(version)
             .bind(&model.task)

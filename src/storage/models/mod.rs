@@ -221,8 +221,10 @@ pub async fn find_same(db: &Db, model_name: &str, sha256: &str) -> Result<Option
         .await)?)
 }
 
-const OTHER_SPELLING: &str =
-    "SELECT model_name FROM models WHERE name_key = $1 AND model_name <> $2 ORDER BY version LIMIT 1";
+const OTHER_SPELLING: &str = "
+    SELECT model_name FROM models
+    WHERE name_key = $1 AND NOT EXISTS (SELECT 1 FROM models WHERE name_key = $1 AND model_name = $2)
+    ORDER BY version LIMIT 1";
 
 /// How another model spells this name, if it is the same name but for case or Unicode form.
 /// A training for such a name is refused: `Polar` beside `polar` is a mistake.
@@ -245,11 +247,18 @@ pub struct ModelPatch {
     pub description: Option<String>,
 }
 
-/// Changes a model; `None` if it does not exist.
+/// Changes a model that `is_expected`; `None` if it does not exist.
 ///
 /// # Errors
-/// [`StorageError::NameInUse`] if another model has the new name.
-pub async fn patch(db: &Db, model_id: ModelId, patch: &ModelPatch) -> Result<Option<ModelRecord>> {
+/// [`StorageError::Changed`] if it is not as expected, [`StorageError::NameInUse`] if another model has the new name.
+pub async fn patch(
+    db: &Db,
+    model_id: ModelId,
+    patch: &ModelPatch,
+    is_expected: impl Fn(&ModelRecord) -> bool,
+) -> Result<Option<ModelRecord>> {
+    // On PostgreSQL, whoever comes second waits here, and then reads what the first has written.
+    const HOLD: &str = "UPDATE models SET version = version WHERE model_id = $1";
     const NAME_HOLDER: &str = "SELECT model_name FROM models WHERE name_key = $1 AND model_id <> $2 LIMIT 1";
     const PATCH: &str = "
         UPDATE models SET model_name = $2, name_key = $3, version = $4, tags = $5, description = $6
@@ -259,8 +268,12 @@ pub async fn patch(db: &Db, model_id: ModelId, patch: &ModelPatch) -> Result<Opt
 
     with_pool!(db, |pool| {
         let mut tx = pool.begin_with(db.begin_write()).await?;
+        sqlx::query(HOLD).bind(model_id).execute(&mut *tx).await?;
         let model: Option<ModelRecord> = sqlx::query_as(GET).bind(model_id).fetch_optional(&mut *tx).await?;
         let Some(mut model) = model else { return Ok(None) };
+        if !is_expected(&model) {
+            return Err(StorageError::Changed);
+        }
         let old_key = name::key(&model.model_name);
         if let Some(new_name) = &patch.model_name {
             let new_key = name::key(new_name);

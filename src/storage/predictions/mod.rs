@@ -134,7 +134,7 @@ impl PredictionRecord {
     }
 }
 
-/// How many files are kept, waiting, running or ended.
+/// How many files are kept, waiting, running or answered; what failed or was cancelled has none.
 #[derive(Debug, Clone, Copy)]
 pub struct PredictionLimits {
     /// Most files.
@@ -168,11 +168,12 @@ pub async fn enqueue(
     const ENQUEUE: &str = "
         INSERT INTO predictions (prediction_id, model_id, filename, request, file_bytes, status, created_at)
         SELECT $1, $2, $3, $4, $5, 'queued', $6
-        WHERE (SELECT COUNT(*) FROM predictions) < $7
+        WHERE (SELECT COUNT(*) FROM predictions WHERE status IN ('queued', 'running', 'succeeded')) < $7
           AND (SELECT COALESCE(SUM(CASE WHEN status IN ('queued', 'running') THEN file_bytes
                                         ELSE COALESCE(size_bytes, 0) END), 0) FROM predictions) + $5 <= $8
         RETURNING *";
-    const N_FILES: &str = "SELECT COUNT(*) FROM predictions";
+    const N_FILES: &str =
+        "SELECT COUNT(*) FROM predictions WHERE status IN ('queued', 'running', 'succeeded')";
     let to_i64 = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
     let row = with_pool!(db, |pool| sqlx::query_as(ENQUEUE)
         .bind(new.prediction_id)
