@@ -2,6 +2,7 @@
 //! not what its first rows promised is planned anew and read again.
 
 use super::{
+    beside::Beside,
     blocks,
     body_rows::{BodyRows, LeftOut},
     columns::Building,
@@ -51,8 +52,9 @@ impl Body<'_, '_> {
         count: &mut dyn FnMut(u64) -> Result<(), ReadError>,
     ) -> Result<Pending, ReadError> {
         if let Self::Delimited { source, survey, dialect, limits } = self
-            && let Some(delimiter) =
-                dialect.plain_delimiter().filter(|_| !survey.has_quotes && layout.further.is_empty())
+            && let Some(delimiter) = dialect
+                .plain_delimiter()
+                .filter(|_| !survey.has_quotes && layout.further.is_empty() && layout.beside.is_none())
         {
             let table = blocks::Table { layout, dialect, delimiter, limits, missing };
             return blocks::fill(pending, table, &mut survey.text(*source)?, body_rows, count);
@@ -203,6 +205,7 @@ pub(super) fn assemble(
         ),
     }));
     warnings.extend(further_tables(&layout));
+    warnings.extend(layout.beside.iter().flat_map(Beside::warnings));
     let (table, columns) = finish::table(&names, &layout, buildings, &forced, &decision, &mut warnings)?;
     Ok(Reading {
         description: Description {
@@ -242,6 +245,7 @@ fn draft(
     let forced = forced(names, options)?;
     let rows = || sample.iter().filter(|row| layout.holds(row.line));
     let drafts = names.iter().zip(forced).enumerate().map(|(i, (name, forced))| {
+        let forced = if layout.reads(i) { forced } else { Some(Forced::Ignore) };
         let cells: Vec<OwnedCell> = rows().filter_map(|row| row.cells.get(i).cloned()).collect();
         let look = schema::look(name, &cells, missing, is_workbook);
         let evidence = schema::evidence(rows().map(|row| (row.line, row.as_row().cell(i))), &look);

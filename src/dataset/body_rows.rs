@@ -11,6 +11,7 @@ use super::{
     row::{Cell, OwnedCell, Row, SampleRow},
     text_rows,
 };
+use std::ops::Range;
 
 /// A footer has no more rows: statistical offices explain every sign they use.
 pub(super) const MAX_HELD: usize = 400;
@@ -83,6 +84,8 @@ pub(super) struct BodyRows {
     repeated: Vec<u64>,
 }
 
+    /// The columns that are read where another table stands beside.
+    kept: Option<Range<usize>>,
 /// Tells rows that belong to the table for certain, whatever stands above or under them.
 #[derive(Debug)]
 pub(super) struct Sieve {
@@ -157,6 +160,7 @@ impl BodyRows {
     }
 
     /// Hands on `row`, or keeps it for later.
+            kept: layout.beside.as_ref().map(|beside| beside.kept.clone()),
     pub(super) fn pass(
         &mut self,
         row: Row<'_>,
@@ -168,6 +172,9 @@ impl BodyRows {
             self.repeated.push(line);
             self.last_line = line;
             return Ok(());
+        if self.kept.clone().is_some_and(|mut kept| kept.all(|i| row.cell(i) == Cell::Empty)) {
+            return Ok(());
+        }
         }
         let is_held = self.held.len() < MAX_HELD && self.is_footer_like(row);
         self.last_line = line;

@@ -10,6 +10,7 @@
 
 use super::{
     affix::Affix,
+    beside::{self, Beside},
     date,
     error::{Problem, ReadError},
     further_tables::{self, Further},
@@ -52,12 +53,19 @@ pub(super) struct Layout {
     pub(super) table_above: Option<(u64, u64)>,
     /// The tables under this one, which ends where the first of them begins.
     pub(super) further: Vec<Further>,
+    /// The columns that are read where another table stands beside.
+    pub(super) beside: Option<Beside>,
 }
 
 impl Layout {
     /// The line after the last of the table.
     pub(super) fn end_line(&self) -> u64 {
         self.further.first().map_or(u64::MAX, |further| further.first_line)
+    }
+
+    /// Whether the column is one of the table's.
+    pub(super) fn reads(&self, column: usize) -> bool {
+        self.beside.as_ref().is_none_or(|beside| beside.kept.contains(&column))
     }
 
     /// Whether the row is one of the table's.
@@ -157,6 +165,12 @@ pub(super) fn find(
     }
     let end = layout.end_line();
     let body: Vec<&SampleRow> = body.into_iter().filter(|row| row.line < end).collect();
+    if layout.header_line.is_some() && !layout.is_assumed {
+        layout.beside = beside::find(&layout.names, &body);
+    }
+    for i in (0..layout.names.len()).filter(|i| !layout.reads(*i)).collect::<Vec<_>>() {
+        layout.names[i].clear();
+    }
     layout.holds_values = (0..layout.width).map(|i| is_value_column(&body, i, missing)).collect();
     if body.is_empty() {
         return Err(ReadError::EmptyFile(Problem::new(format!(

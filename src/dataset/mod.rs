@@ -20,6 +20,7 @@
 pub mod affix;
 mod archive;
 mod assembling;
+mod beside;
 mod blocks;
 mod body_rows;
 pub mod boolean;
