@@ -17,7 +17,7 @@ impl Affix {
 
     /// The sign of a cell, where the cell has one.
     pub(super) fn of(text: &str) -> Option<Self> {
-        let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(text);
+        let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).map_or(text, str::trim_start);
         let found = CURRENCIES.iter().find(|sign| unsigned.starts_with(**sign) || text.ends_with(**sign));
         let sign = if text.ends_with('%') { Some(&"%") } else { found };
         sign.map(|sign| Self(sign))
@@ -39,8 +39,12 @@ impl Affix {
         if let Some(bare) = text.strip_prefix(self.0) {
             return Some(Cow::Borrowed(bare.trim_start()));
         }
-        let unsigned = text.strip_prefix(['-', '\u{2212}'])?.trim_start();
-        Some(Cow::Owned(format!("-{}", unsigned.strip_prefix(self.0)?.trim_start())))
+        // `- $ 5`, as bookkeepers write it.
+        let (sign, unsigned) = match text.strip_prefix('+') {
+            Some(unsigned) => ("", unsigned),
+            None => ("-", text.strip_prefix(['-', '\u{2212}'])?),
+        };
+        Some(Cow::Owned(format!("{sign}{}", unsigned.trim_start().strip_prefix(self.0)?.trim_start())))
     }
 }
 
@@ -60,6 +64,7 @@ mod tests {
         let cases = [
             ("5,5%", Some(("%", "5,5"))), ("-5 %", Some(("%", "-5"))),
             ("R$ 1.000,50", Some(("R$", "1.000,50"))), ("-R$ 2", Some(("R$", "-2"))),
+            ("- $ 2", Some(("$", "-2"))), ("+ $1,5", Some(("$", "1,5"))),
             ("$-3", Some(("$", "-3"))), ("US$ 4", Some(("US$", "4"))), ("12 €", Some(("€", "12"))),
             ("12", None), ("12 kg", None), ("abc", None),
         ];

@@ -17,6 +17,8 @@ use std::ops::Range;
 pub(super) const MAX_HELD: usize = 400;
 /// Tables that are mostly this full can be told from the notes under them.
 const MIN_FILLED: usize = 3;
+/// Longer texts are no total's.
+const MAX_TOTAL: usize = 30;
 /// Words that begin a note.
 const NOTES: &[&str] = &[
     "source",
@@ -82,10 +84,10 @@ pub(super) struct BodyRows {
     /// Whether a total was followed by rows: then it is one of the table's categories.
     has_totals: bool,
     repeated: Vec<u64>,
-}
-
     /// The columns that are read where another table stands beside.
     kept: Option<Range<usize>>,
+}
+
 /// Tells rows that belong to the table for certain, whatever stands above or under them.
 #[derive(Debug)]
 pub(super) struct Sieve {
@@ -109,7 +111,9 @@ impl Sieve {
         if filled.next().is_none() {
             return false;
         }
-        !text[0].is_ascii_alphabetic() || text.len() > 20 || !std::str::from_utf8(text).is_ok_and(is_total)
+        !text[0].is_ascii_alphabetic()
+            || text.len() > MAX_TOTAL
+            || !std::str::from_utf8(text).is_ok_and(is_total)
     }
 }
 
@@ -156,11 +160,11 @@ impl BodyRows {
             held: Vec::new(),
             has_totals: false,
             repeated: Vec::new(),
+            kept: layout.beside.as_ref().map(|beside| beside.kept.clone()),
         }
     }
 
     /// Hands on `row`, or keeps it for later.
-            kept: layout.beside.as_ref().map(|beside| beside.kept.clone()),
     pub(super) fn pass(
         &mut self,
         row: Row<'_>,
@@ -168,13 +172,13 @@ impl BodyRows {
     ) -> Result<(), ReadError> {
         let line = row.line();
         let width = self.longest.len();
+        if self.kept.clone().is_some_and(|mut kept| kept.all(|i| row.cell(i) == Cell::Empty)) {
+            return Ok(());
+        }
         if self.is_header_again(row) {
             self.repeated.push(line);
             self.last_line = line;
             return Ok(());
-        if self.kept.clone().is_some_and(|mut kept| kept.all(|i| row.cell(i) == Cell::Empty)) {
-            return Ok(());
-        }
         }
         let is_held = self.held.len() < MAX_HELD && self.is_footer_like(row);
         self.last_line = line;
@@ -282,7 +286,7 @@ impl BodyRows {
                     || is_total(text)
                     || (text.contains(' ') && text.chars().count() > 2 * longest));
         }
-        self.is_told_apart && !self.has_totals && text.len() <= 20 && is_total(text)
+        self.is_told_apart && !self.has_totals && text.len() <= MAX_TOTAL && is_total(text)
     }
 
     /// Whether the row goes on with the notes above it: it has words, and none of its cells is a
@@ -353,10 +357,25 @@ fn begins_note(text: &str) -> bool {
 
 fn is_total(text: &str) -> bool {
     let bare = text.trim_end_matches([':', '.', ' ']);
+    if of_what(bare) {
+        return true;
+    }
     if bare.is_ascii() {
         return TOTALS.iter().any(|total| total.eq_ignore_ascii_case(bare));
     }
     TOTALS.contains(&bare.to_lowercase().as_str())
+}
+
+/// `Total no estado`, `Total for 2019`: a total and of what it is one.
+fn of_what(text: &str) -> bool {
+    const LINKS: &[&str] = &[
+        "of", "for", "in", "do", "da", "dos", "das", "de", "no", "na", "nos", "nas", "del", "en", "du", "des",
+    ];
+    let mut words = text.split_ascii_whitespace();
+    let is_one = |word: Option<&str>, of: &[&str]| {
+        word.is_some_and(|word| of.iter().any(|other| word.eq_ignore_ascii_case(other)))
+    };
+    is_one(words.next(), &["total"]) && is_one(words.next(), LINKS) && words.next().is_some()
 }
 
 fn owned(row: Row<'_>, width: usize) -> Vec<OwnedCell> {
@@ -439,6 +458,18 @@ mod tests {
         for last in ["Source: the office", "end", "====="] {
             let cut = format!("{table}\n{last}");
             assert_eq!(check(&cut), (kept.clone(), vec![5], vec![]), "without separators: {last}");
+        }
+    }
+
+    #[test]
+    fn a_total_says_of_what() {
+        for last in ["TOTAL NO ESTADO", "Total for 2019", "Total de alunos:"] {
+            let table = format!("name;x;y\nash;1;2\nbeech;3;4\n{last};4;6");
+            assert_eq!(check(&table).1, [4], "{last}");
+        }
+        for last in ["Total Oil", "total of", "Totals of it"] {
+            let table = format!("name;x;y\nash;1;2\nbeech;3;4\n{last};4;6");
+            assert!(check(&table).1.is_empty(), "{last}");
         }
     }
 

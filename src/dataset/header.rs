@@ -20,7 +20,7 @@ use super::{
     number_format,
     options::ReadOptions,
     row::{OwnedCell, SampleRow},
-    units_row, width,
+    spaced_names, units_row, width,
 };
 
 /// Rows that are looked at to learn what a column holds.
@@ -196,10 +196,17 @@ fn take_header(layout: &mut Layout, filled: &[&SampleRow], block: Block, row_nam
     let texts = |row: &&SampleRow| row.cells.iter().map(|cell| cell.borrow().to_text()).collect();
     layout.header_rows = rows.iter().map(texts).collect();
     layout.names = row_names.unwrap_or_else(|| block.names(filled, layout.width));
+    drop_blank_names(layout, body);
     // `# time,force`: programs mark their header as a comment.
     let bare = layout.names.first().and_then(|name| name.strip_prefix(['#', '%']));
     if let Some(bare) = bare.map(|bare| bare.trim().to_owned()).filter(|bare| !bare.is_empty()) {
         layout.names[0] = bare;
+    }
+    // `VARIABLES = "alpha", "CL"`: Tecplot's files say first what the line is.
+    let tecplot = layout.names.first().and_then(|name| name.split_once('='));
+    let name = tecplot.filter(|(word, _)| word.trim().eq_ignore_ascii_case("variables"));
+    if let Some(name) = name.map(|(_, name)| name.trim().trim_matches('"').to_owned()) {
+        layout.names[0] = name;
     }
     if block.last > block.first {
         layout.reason.push_str(&format!(
@@ -209,6 +216,17 @@ fn take_header(layout: &mut Layout, filled: &[&SampleRow], block: Block, row_nam
     }
     if block.first > 0 {
         layout.reason.push_str(&format!("; {} line(s) above it are titles or notes", block.first));
+    }
+}
+
+/// `a,b,,c` over rows of three cells: one separator too many, and no column without a name.
+fn drop_blank_names(layout: &mut Layout, body: &[&SampleRow]) {
+    let n_blank = layout.names.iter().filter(|name| name.is_empty()).count();
+    let n_cells = layout.names.len() - n_blank;
+    let is_full = |row: &&SampleRow| row.cells.len() == n_cells && row.n_filled() == n_cells;
+    if n_blank > 0 && body.len() > 1 && body.iter().all(is_full) {
+        layout.names.retain(|name| !name.is_empty());
+        (layout.width, layout.min_width) = (n_cells, n_cells);
     }
 }
 
@@ -232,7 +250,10 @@ fn table_start(filled: &[&SampleRow], usual: usize) -> usize {
     let table: Vec<&&SampleRow> = filled.iter().filter(|row| row.cells.len() == usual).collect();
     let mut fills: Vec<usize> = table.iter().map(|row| row.n_filled()).collect();
     fills.sort_unstable();
-    let typical = fills.get(fills.len() / 2).copied().unwrap_or(1);
+    // Rows of nothing but a name, as wells without a sample have, do not show how full a table is.
+    let is_of_names = fills.get(fills.len() / 2) == Some(&1) && usual > 2;
+    let middle = if is_of_names { fills.len() * 9 / 10 } else { fills.len() / 2 };
+    let typical = fills.get(middle).copied().unwrap_or(1);
     let used = table.iter().map(|row| n_used(row)).max().unwrap_or(usual);
     let is_start = |(i, row): (usize, &&SampleRow)| {
         let n_filled = row.n_filled();
@@ -340,8 +361,11 @@ fn judge_header(top: &SampleRow, body: &[&SampleRow], missing: &Missing) -> (boo
     if n_words >= n_values.max(1) {
         return (true, format!("it has words over {n_words} column(s) of numbers or dates"), false);
     }
-    let names_rows = values.len() < top.n_filled() || is_over_words(top, body);
-    let is_run = is_even_run(&values) || header_start::are_years(top) || has_years_over_others(top, body);
+    let names_rows =
+        values.len() < top.n_filled() || is_over_words(top, body) || counts_columns(top, &values, body);
+    let is_axis = n_words == 1 && values.len() + 1 == top.n_filled() && spaced_names::is_axis(&values);
+    let is_run =
+        is_axis || is_even_run(&values) || header_start::are_years(top) || has_years_over_others(top, body);
     if is_run && names_rows {
         return (
             true,
@@ -397,6 +421,14 @@ fn is_over_words(top: &SampleRow, body: &[&SampleRow]) -> bool {
     top.cells.first() == Some(&OwnedCell::Empty) && n_words * 2 > body.len()
 }
 
+/// `;0;1;2` over rows that all have a first cell, as programs number the columns of a matrix.
+fn counts_columns(top: &SampleRow, values: &[String], body: &[&SampleRow]) -> bool {
+    let is_filled = |row: &&SampleRow| row.cells.first().is_some_and(|cell| *cell != OwnedCell::Empty);
+    top.cells.first() == Some(&OwnedCell::Empty)
+        && values.first().is_some_and(|first| first == "0" || first == "1")
+        && body.iter().all(is_filled)
+}
+
 /// `2000, 2001, 2002`: whole numbers with one step.
 fn is_even_run(values: &[String]) -> bool {
     let numbers: Option<Vec<i64>> = values.iter().map(|value| value.parse().ok()).collect();
@@ -434,6 +466,10 @@ mod tests {
             ("place;2018\nA;1\nB;2400\nC;7", Some(1), 2, "a single year over other numbers"),
             ("Station:;Porto;;;\n1;2;3;4;5\n4;5;6;7;8\n7;8;9;1;2", None, 2, "a setting over numbers"),
             ("A;2018\nB;2017\nC;2018", None, 1, "years over years"),
+            ("rpm;0.2;0.2;0.5;0.9\n10;4;3;2;6\n20;5;3;1;7", Some(1), 2, "numbers that never fall after a word"),
+            ("10;0.2;0.2;0.5;0.9\n20;4;3;2;6\n30;5;3;1;7", None, 1, "no word before them"),
+            (";0;1;2\n01/02/2024;4;3;2\n02/02/2024;5;3;1", Some(1), 2, "numbered columns over a first one"),
+            (";0;1;2\n;4;3;2\n02/02/2024;5;3;1", None, 1, "which has no cell in every row"),
             (";1985;1993;2000\nA;1;2;3\nB;4;5;6", Some(1), 2, "years with gaps over the names of rows"),
         ];
         for (text, header, first_data, why) in cases {
@@ -451,7 +487,51 @@ mod tests {
     }
 
     #[test]
+    fn explanations_that_mostly_say_the_same() {
+        let twice = "id;end;set;place;q1;q2;q3;q4;q5;q5";
+        let rows: String = (1..9).map(|i| format!("\nr{i};0{i}/02/2024;a;b;{i};1;2;3;4;5")).collect();
+        let found = layout(&format!(
+            "{twice}\nid;end;set;place;Age?;Size?;Why?;How?;Who?;Who?\n{{a}};{{b}};{{c}};{{d}};{{e}};{{f}};{{g}};{{h}};{{i}};{{j}}{rows}"
+        ));
+        assert_eq!(found.names, twice.split(';').collect::<Vec<_>>(), "a name that is given twice");
+        let names = "id;end;set;place;q1;q2;q3";
+        let rows: String = (1..9).map(|i| format!("\nr{i};0{i}/02/2024;a;b;{i};1;2")).collect();
+        let found = layout(&format!(
+            "{names}\nid;end;set;place;Age?;Size?;Why?\n{{a}};{{b}};{{c}};{{d}};{{e}};{{f}};{{g}}{rows}"
+        ));
+        assert_eq!((found.header_line, found.first_data_line), (Some(1), 4));
+        assert_eq!(found.names, names.split(';').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_separator_too_many_in_the_header() {
+        let found = layout("x;y;;z\n1;2;3\n4;5;6");
+        assert_eq!((found.names, found.width), (vec!["x".into(), "y".into(), "z".into()], 3));
+        assert_eq!(layout("x;y;;z\n1;2;;3\n4;5;;6").names, ["x", "y", "", "z"], "an empty column");
+    }
+
+    #[test]
+    fn rows_of_a_name_alone_do_not_hide_the_table() {
+        let wells: String =
+            (0..12).map(|i| format!("\nA{i}{}", if i % 4 == 1 { ";4;5;6;7;9" } else { ";;;;;" })).collect();
+        let found = layout(&format!("run;7;;;;\n;;;;;\nwell;1;2;3;4;5{wells}"));
+        assert_eq!(found.names, ["well", "1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn a_header_that_says_what_it_is() {
+        assert_eq!(layout("VARIABLES = \"t\";u\n1;2\n3;4").names, ["t", "u"]);
+        assert_eq!(layout("VARIABLES;u\n1;2\n3;4").names, ["VARIABLES", "u"]);
+    }
+
+    #[test]
     fn units() {
+        let few = layout("day;x;kind\n;;mm\n01/02/2024;1;a\n02/02/2024;2;b");
+        assert_eq!(few.units, [None, None, Some("mm".to_owned())], "over no column of values");
+        let doubled = layout("t;Re;F\ns;--;N\n1;10;2\n2;20;3");
+        assert_eq!(doubled.units, [Some("s".to_owned()), None, Some("N".to_owned())]);
+        let row = layout("day;x;kind\n;1;mm\n01/02/2024;1;a\n02/02/2024;2;b");
+        assert_eq!(row.units_line, None, "beside a value");
         let found = layout("Time;Force;Temp\ns;[N];(°C)\n0,0;0,5;20,1\n1,0;1,5;21,1");
         assert_eq!(found.units_line, Some(2));
         assert_eq!(found.units, [Some("s".to_owned()), Some("N".to_owned()), Some("°C".to_owned())]);

@@ -50,7 +50,7 @@ impl Block {
         }
         let mut named: Vec<bool> = (0..width).map(|i| is_filled(filled[block.base], i)).collect();
         // Every column has a name of its own: what else stands above the data explains the names.
-        if named.iter().all(|named| *named) && are_distinct(filled[block.base]) {
+        if named.iter().all(|named| *named) && n_repeated(filled[block.base]) * 10 <= width {
             return block;
         }
         while block.last + 1 < filled.len() && block.last - first < MAX_ROWS {
@@ -205,12 +205,17 @@ fn text(row: &SampleRow, i: usize) -> String {
 }
 
 fn are_distinct(row: &SampleRow) -> bool {
+    n_repeated(row) == 0
+}
+
+/// How many cells say what another one says.
+fn n_repeated(row: &SampleRow) -> usize {
     let mut texts: Vec<String> =
         row.cells.iter().map(|cell| cell.borrow().to_text()).filter(|text| !text.is_empty()).collect();
     let n = texts.len();
     texts.sort_unstable();
     texts.dedup();
-    texts.len() == n
+    n - texts.len()
 }
 
 fn n_chars(row: &SampleRow) -> usize {

@@ -26,6 +26,8 @@ const REFERENCE: usize = 100;
 const MAX_SETTINGS: usize = 4;
 /// Rows that may stand above a header.
 const MAX_ABOVE: usize = 40;
+/// Columns of which a row that explains the names says something else than they.
+const MIN_EXPLAINED: usize = 3;
 /// Fewer rows of numbers above are no table of their own.
 const MIN_TABLE_ROWS: usize = 3;
 
@@ -130,8 +132,8 @@ fn repeats_below(row: &SampleRow, column: usize, below: &[&SampleRow]) -> bool {
     is_filled(row, column) && below.iter().any(|other| other.cells.get(column) == row.cells.get(column))
 }
 
-/// Names are all different, and no row of data has one of them for a value. Of the `n_further` rows
-/// between, which explain the names, one may say the same of some columns.
+/// Names are different, and no row of data has one of them for a value. Of the `n_further` rows
+/// between, which explain the names, one may say the same of some columns, or of most of many.
 fn are_names(row: &SampleRow, below: &[&SampleRow], n_further: usize) -> bool {
     let (further, body) = below.split_at(n_further);
     let mut texts: Vec<String> = row
@@ -144,8 +146,9 @@ fn are_names(row: &SampleRow, below: &[&SampleRow], n_further: usize) -> bool {
     texts.sort_unstable();
     texts.dedup();
     let n_repeated = (0..row.cells.len()).filter(|column| repeats_below(row, *column, further)).count();
-    texts.len() == n
-        && n_repeated * 2 < n
+    // Of many names a few may be given twice.
+    texts.len() * 10 >= n * 9
+        && (n_repeated * 2 < n || n_repeated + MIN_EXPLAINED <= n)
         && !(0..row.cells.len()).any(|column| repeats_below(row, column, body))
 }
 

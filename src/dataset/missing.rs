@@ -98,7 +98,7 @@ impl Missing {
             None => {
                 cell.len() <= 14
                     && (EVERYWHERE.iter().any(|token| token.as_bytes() == cell)
-                        || (cell.len() > 2 && cell.iter().all(|byte| *byte == b'*')))
+                        || (cell.len() > 2 && is_repeated(cell, b"*/")))
             }
         }
     }
@@ -107,9 +107,15 @@ impl Missing {
     pub(super) fn is_missing_among_numbers(&self, cell: &[u8]) -> bool {
         self.is_missing(cell)
             || (self.given.is_none()
-                && cell.len() <= 4
-                && AMONG_NUMBERS.iter().any(|token| token.as_bytes() == cell))
+                && (cell.len() <= 4 && AMONG_NUMBERS.iter().any(|token| token.as_bytes() == cell)
+                    || is_repeated(cell, b"-_./")))
     }
+}
+
+/// `******` and `//////`: one of `signs` from end to end, as stations and programs fill a field that
+/// has no number.
+fn is_repeated(cell: &[u8], signs: &[u8]) -> bool {
+    cell.first().is_some_and(|first| signs.contains(first) && cell.iter().all(|byte| byte == first))
 }
 
 /// Whether the cell spells an infinity: counted as missing, and reported.
@@ -124,10 +130,10 @@ mod tests {
     #[test]
     fn a_dash_is_missing_only_among_numbers() {
         let missing = Missing::default();
-        for token in ["NA", "#N/D", "***", "*****", "NULL", "?", "#GETTING_DATA"] {
+        for token in ["NA", "#N/D", "***", "*****", "//////", "NULL", "?", "#GETTING_DATA"] {
             assert!(missing.is_missing(token.as_bytes()), "{token}");
         }
-        for token in ["-", "None", "…"] {
+        for token in ["-", "------", "_", "/", "None", "…"] {
             assert!(!missing.is_missing(token.as_bytes()), "{token} may be a category");
             assert!(missing.is_missing_among_numbers(token.as_bytes()), "{token}");
         }

@@ -99,11 +99,17 @@ fn plain(cell: &[u8]) -> Option<f64> {
     std::str::from_utf8(cell).ok()?.parse().ok()
 }
 
+/// `'-3.5`: programs put an apostrophe before what a spreadsheet could take for a formula.
+pub(super) fn without_apostrophe(text: &str) -> &str {
+    let is_number = |bare: &&str| bare.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
+    text.strip_prefix('\'').filter(is_number).unwrap_or(text)
+}
+
 /// Rewrites the cell with a point and without thousands marks.
 fn normalised(cell: &[u8], format: NumberFormat) -> Option<f64> {
     let mut buffer = [0u8; MAX_LEN];
     let mut n = 0;
-    let mut rest = cell;
+    let mut rest = without_apostrophe(std::str::from_utf8(cell).ok()?).as_bytes();
     // A typographic minus, as spreadsheets and word processors write it.
     if let Some(after) = rest.strip_prefix("\u{2212}".as_bytes()) {
         buffer[0] = b'-';
@@ -208,6 +214,16 @@ mod tests {
             let expected: f64 = text.parse().unwrap();
             assert_eq!(parse(&text, POINT).map(f64::to_bits), Some(expected.to_bits()), "{text}");
             assert_eq!(parse(&text.replace('.', ","), COMMA), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_apostrophe_that_guards_a_spreadsheet() {
+        assert_eq!(parse("'-3.50", POINT), Some(-3.5));
+        assert_eq!(parse("'+0,5", BRAZIL), Some(0.5));
+        assert_eq!(parse("'1.200", BRAZIL), Some(1200.0));
+        for other in ["'", "''1", "'a", "'.5", "1'"] {
+            assert_eq!(parse(other, POINT), None, "{other}");
         }
     }
 

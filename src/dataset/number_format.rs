@@ -8,6 +8,7 @@
 
 use super::{
     error::{Issue, Problem, ReadError},
+    number,
     table::NumberFormat,
 };
 
@@ -84,6 +85,7 @@ pub(super) struct Context<'a> {
 
 /// How `text` is written, where it looks like a number at all.
 pub(super) fn shape(text: &str) -> Option<Shape> {
+    let text = number::without_apostrophe(text);
     // Bookkeepers write `- 5`.
     let unsigned = text.strip_prefix(['-', '+', '\u{2212}']).map_or(text, str::trim_start);
     let (mantissa, has_exponent) = match unsigned.split_once(['e', 'E']) {

@@ -19,6 +19,7 @@ pub(super) fn check(source: Source<'_>, survey: &Survey, dialect: &Dialect) -> R
         /// After a quote within quotes: the end of the cell, or half of a doubled quote.
         Closed,
     }
+    let has_columns = dialect.delimiter().is_some();
     let Some(delimiter) = dialect.plain_delimiter().filter(|_| survey.has_quotes) else { return Ok(()) };
     let mut reader = BufReader::with_capacity(1 << 18, survey.text(source)?);
     let (mut at, mut line, mut opened) = (At::Start, 1u64, 0u64);
@@ -38,7 +39,7 @@ pub(super) fn check(source: Source<'_>, survey: &Survey, dialect: &Dialect) -> R
                 (_, b'\n') => At::Start,
                 (_, byte) if byte == delimiter => At::Start,
                 (At::Closed, b'\r') => At::Closed,
-                (At::Closed, _) => return Err(text_after_quote(line)),
+                (At::Closed, _) => return Err(text_after_quote(line, has_columns)),
                 _ => At::Plain,
             };
             line += u64::from(byte == b'\n');
@@ -57,11 +58,15 @@ pub(super) fn check(source: Source<'_>, survey: &Survey, dialect: &Dialect) -> R
     Ok(())
 }
 
-fn text_after_quote(line: u64) -> ReadError {
-    ReadError::MalformedCsv(
-        Problem::new(format!(
+fn text_after_quote(line: u64, has_columns: bool) -> ReadError {
+    let detail = if has_columns {
+        format!(
             "in line {line} text follows a closing quote; put the whole cell in quotes and double (\"\") the quotes inside it"
-        ))
-        .with(Issue::at(line, "text after a closing quote")),
-    )
+        )
+    } else {
+        format!(
+            "in line {line} text follows a closing quote, and no separator cuts most lines into the same number of cells; give every line as many, or name the separator (delimiter=)"
+        )
+    };
+    ReadError::MalformedCsv(Problem::new(detail).with(Issue::at(line, "text after a closing quote")))
 }

@@ -15,7 +15,7 @@ use super::{
     schema::Forced,
     sheet_cells::Kind,
     source::Source,
-    table::Table,
+    table::{Table, Values},
     workbook::Workbook,
 };
 
@@ -92,6 +92,13 @@ fn read_delimited(
     report.delimiter = dialect.delimiter();
     report.reasons.insert("encoding".to_owned(), survey.reason.clone());
     report.reasons.insert("delimiter".to_owned(), dialect.reason.clone());
+    if dialect.delimiter().is_none() && holds_sentences(&reading.table) {
+        reading.description.warnings.push(Warning {
+            code: "lines-not-cut".to_owned(),
+            column: None,
+            message: "no separator cuts the lines into columns, so each line is one text; if there is a table in the file, save it as a file of its own with ; , or tabs between its cells".to_owned(),
+        });
+    }
     if survey.is_guess {
         reading.description.warnings.push(Warning {
             code: "encoding-guessed".to_owned(),
@@ -134,6 +141,17 @@ fn read_workbook(
     Ok(reading)
 }
 
+/// Whether most of the different texts have three words or more: lines of prose or of a report.
+fn holds_sentences(table: &Table) -> bool {
+    let is_one = |text: &str| text.split_whitespace().nth(2).is_some();
+    let texts: Vec<&str> = match table.columns.first().map(|column| &column.values) {
+        Some(Values::Text(texts)) => texts.iter().flatten().map(String::as_str).collect(),
+        Some(Values::Category { levels, .. }) => levels.iter().map(String::as_str).collect(),
+        _ => return false,
+    };
+    texts.iter().filter(|text| is_one(text)).count() * 2 > texts.len()
+}
+
 /// A sheet laid out to be looked at has neither a header nor full columns: reading it as a table
 /// would make columns that mean nothing.
 fn refuse_report(
@@ -161,4 +179,51 @@ fn refuse_report(
 fn named_as_workbook(filename: &str) -> bool {
     let extension = filename.rsplit('.').next().unwrap_or_default();
     ["xlsx", "xlsm", "xls", "xlsb", "ods"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::table::ColumnKind, *};
+
+    fn check(text: &str) -> Result<Reading, ReadError> {
+        read(text.as_bytes(), "a.csv", &ReadOptions::default(), &ReadLimits::default())
+    }
+
+    #[test]
+    fn lines_that_nothing_cuts() {
+        let warns = |text: &str| {
+            let found = check(text).unwrap().description.warnings;
+            found.iter().any(|warning| warning.code == "lines-not-cut")
+        };
+        assert!(warns("The run of May\nwas ended by hand\nand is not complete\n"));
+        assert!(!warns("level\nlow\nvery high\nlow\n"), "a column of words");
+        assert!(!warns("name;text\na;one two three\nb;four five six\n"), "a table");
+    }
+
+    #[test]
+    fn settings_of_a_name_and_a_value_above_a_wider_table() {
+        let settings: String = (0..30).map(|i| format!("Setting {i}:,{i}\n")).collect();
+        let rows: String = (0..6).map(|i| format!("{i},{},3.{i}\n", 2 * i)).collect();
+        let table = check(&format!("{settings}t,x,y\n{rows}")).unwrap().table;
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!((table.n_rows(), names), (6, vec!["t", "x", "y"]));
+    }
+
+    #[test]
+    fn four_digits_are_a_time_where_the_name_says_so() {
+        let kind = |name: &str| {
+            let text = format!("{name},x\n2320,1\n0153,2\n1202,3\n0236,4\n");
+            check(&text).unwrap().table.columns[0].kind
+        };
+        assert_eq!(kind("acq_time"), ColumnKind::Date);
+        assert_ne!(kind("code"), ColumnKind::Date);
+    }
+
+    #[test]
+    fn a_file_that_is_no_table() {
+        let numbers: String = (10..40).map(|i| format!("{i}\n")).collect();
+        let text = format!("x\ty\n1\t2\n3\t4\n5\t6\n7\t8\n{numbers}");
+        let detail = check(&text).unwrap_err().detail().to_owned();
+        assert!(detail.starts_with("only 4 of 34 lines have 2 cells"), "{detail}");
+    }
 }

@@ -199,6 +199,7 @@ fn names_a_date(name: &str) -> bool {
 /// `08123` and `0012` are postcodes and station numbers; their zeros mean something. `07` may be a
 /// month.
 pub(super) fn is_code(cell: &[u8]) -> bool {
+    let cell = cell.strip_prefix(b"'").unwrap_or(cell);
     cell.len() >= 3 && cell[0] == b'0' && cell.iter().all(u8::is_ascii_digit)
 }
 
@@ -224,7 +225,7 @@ fn names_a_time(name: &str) -> bool {
     let name = name.to_lowercase();
     ["hora", "hour", "time", "heure", "uhrzeit"]
         .iter()
-        .any(|word| name.starts_with(word) || name.contains(&format!(" {word}")))
+        .any(|word| name.split([' ', '_']).any(|part| part.starts_with(word)))
 }
 
 /// The evidence of a column's cells for the decimal mark.

@@ -229,7 +229,8 @@ fn text_cell(
             return Err(text_rows::cell_too_large(line, column as usize, n_chars, limits).in_sheet(sheet));
         }
     }
-    Ok(OwnedCell::text(text))
+    // Some programs write two bytes for each letter and say one.
+    Ok(if text.contains('\0') { OwnedCell::text(&text.replace('\0', "")) } else { OwnedCell::text(text) })
 }
 
 /// A serial date. One below 1 is a time of day; it goes to 1970-01-01, as times in text files do.

@@ -192,6 +192,8 @@ pub(super) fn ungrouped(line: &str) -> String {
 
 /// The cells of a line: blanks part them, but not within quotes.
 pub(super) fn split(line: &str) -> Vec<&str> {
+    // `AR  136.5  3.33 ! fitted`: a remark at the end of the line.
+    let line = line.split_once(" ! ").map_or(line, |(cells, _)| cells);
     if !line.contains('"') {
         return line.split_ascii_whitespace().collect();
     }
@@ -217,11 +219,11 @@ pub(super) fn unmarked(line: &str) -> Option<&str> {
     MARKERS.iter().find_map(|marker| line.strip_prefix(marker)).map(|rest| rest.trim_start_matches('#'))
 }
 
-/// `------ -------- =====`, or a parenthesis alone.
+/// `------ -------- =====`, `***`, or a parenthesis alone.
 pub(super) fn is_rule(line: &str) -> bool {
     let mut cells = line.split_ascii_whitespace().peekable();
     let is_dashes =
-        |cell: &str| cell.len() > 1 && cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'_'));
+        |cell: &str| cell.len() > 1 && cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'_' | b'*'));
     matches!(line.trim(), "(" | ")") || cells.peek().is_some() && cells.all(is_dashes)
 }
 
@@ -238,7 +240,7 @@ pub(super) fn zone_title(line: &str) -> Option<String> {
 /// A zone of elements is followed by lists of the corners of each.
 fn is_zone_of_elements(line: &str) -> bool {
     let upper = line.to_uppercase();
-    zone_title(line).is_some() && upper.contains("ELEMENTS")
+    zone_title(line).is_some() && (upper.contains("ELEMENTS") || upper.contains("FEPOINT"))
 }
 
 /// Whether the cell is a number, or stands for one that is missing.
@@ -293,6 +295,31 @@ mod tests {
     fn a_title_with_a_number_is_no_row() {
         let text = "NACA 0012\n1.0 0.001\n0.5 0.060\n0.0 0.000\n0.5 -0.060\n";
         assert_eq!(rewritten(text), "\n1.0\t0.001\n0.5\t0.060\n0.0\t0.000\n0.5\t-0.060\n");
+    }
+
+    #[test]
+    fn lists_of_corners_are_left_out() {
+        let text = "VARIABLES= X, Y, P\nZONE T=\"a\" I= 3 J= 2 F=FEPOINT\n0.1 0.2 3.5\n0.3 0.4 4.5\n0.5 0.6 5.5\n1 2\n2 3\n";
+        assert!(rewritten(text).ends_with("0.5\t0.6\t5.5\n\n\n"), "{}", rewritten(text));
+    }
+
+    #[test]
+    fn a_line_of_stars_parts_header_and_rows() {
+        let text = "Made in 2010\n\nRG  IS   t    B IK\n***\n 5   1  2.5   0  9\n 5   1  2.4   7  9\n 5   2  2.1   3  9\n";
+        assert_eq!(detect(text).unwrap().names.unwrap(), ["RG", "IS", "t", "B", "IK"]);
+    }
+
+    #[test]
+    fn a_remark_ends_the_line() {
+        let text = "AR  0 136.5 3.330\nC2  1  97.5 3.621 ! fitted\nCN  1 232.4 3.828 ! * 2\n";
+        assert_eq!(rewritten(text), "AR\t0\t136.5\t3.330\nC2\t1\t97.5\t3.621\nCN\t1\t232.4\t3.828\n");
+    }
+
+    #[test]
+    fn numbers_after_a_word_name_columns() {
+        let text = "RVALUE:  0.2  0.2  0.5  0.9\n  0.0  4.0  3.0  2.0  6.0\n 15.0  5.0  3.0  1.0  7.0\n 30.0  5.1  3.2  1.3  7.4\n";
+        let names = detect(text).unwrap().names.unwrap();
+        assert_eq!(names, ["RVALUE:", "0.2", "0.2", "0.5", "0.9"]);
     }
 
     #[test]

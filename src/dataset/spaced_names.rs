@@ -169,7 +169,18 @@ fn has_words(cells: &[&str], is_marked: bool) -> bool {
         return true;
     }
     let line = cells.join(" ");
+    if !is_number(cells[0]) && is_axis(&cells[1..]) {
+        return true;
+    }
     !is_numeric(&line) && !line.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// `0.2 0.2 0.4 0.7`: numbers that never fall, which name the columns of a map over two quantities
+/// where the first cell of the line is a word.
+pub(super) fn is_axis(cells: &[impl AsRef<str>]) -> bool {
+    let numbers: Option<Vec<f64>> = cells.iter().map(|cell| cell.as_ref().parse().ok()).collect();
+    numbers
+        .is_some_and(|numbers| numbers.len() >= 4 && numbers.is_sorted() && numbers.first() < numbers.last())
 }
 
 /// R names the columns and not the names of the rows, which stand in front.

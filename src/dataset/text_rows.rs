@@ -14,6 +14,9 @@ use super::{
 use csv::ByteRecord;
 use std::io::Read;
 
+/// Fewer lines of another width can be corrected, whatever the others are.
+const MIN_LINES: u64 = 10;
+
 /// Visits every data row.
 pub(super) fn visit(
     source: Source<'_>,
@@ -149,6 +152,9 @@ impl<'a> Rows<'a> {
     ) -> Result<(), ReadError> {
         if !self.ragged.is_empty() {
             self.ragged.truncate(MAX_ISSUES);
+            if self.n_ragged > 2 * self.n_rows.max(MIN_LINES) {
+                return Err(no_table(self.n_rows, self.n_ragged, self.ragged, self.layout));
+            }
             return Err(ragged_rows(self.n_ragged, self.ragged, self.layout));
         }
         self.notes.iter().try_for_each(|(line, record, _)| each(Row::Text { line: *line, record }))
@@ -203,6 +209,18 @@ pub(super) fn cell_too_large(line: u64, i: usize, n_chars: usize, limits: &ReadL
 pub(super) fn short_row(line: u64, width: usize) -> ReadError {
     let layout = Layout { width, ..Layout::default() };
     ragged_rows(1, vec![Issue::at(line, format!("1 cell instead of {width}"))], &layout)
+}
+
+/// Where most lines have another number of cells, they are not what has to be corrected.
+fn no_table(n_rows: u64, n_ragged: u64, issues: Vec<Issue>, layout: &Layout) -> ReadError {
+    ReadError::MalformedCsv(Problem {
+        detail: format!(
+            "only {n_rows} of {} lines have {} cells, so what seems to part the columns does not. Where each column has its own width, or several tables stand in the file, save the one that is wanted as a file of its own with ; , or tabs between its cells; otherwise name the separator (delimiter=)",
+            n_rows + n_ragged,
+            layout.width,
+        ),
+        issues,
+    })
 }
 
 fn ragged_rows(n_ragged: u64, ragged: Vec<Issue>, layout: &Layout) -> ReadError {

@@ -43,7 +43,8 @@ pub(super) fn take(
         let (row, body) = (filled[i], &filled[i + 1..]);
         let is_units = layout.units_line.is_none()
             && (i == first && !repeats_a_name(layout, row) && is_units_row(row, body, layout.width, missing)
-                || i < first_of_data && are_units(row));
+                || (i < first_of_data || i == first && lacks_values(row, body, layout.width, missing))
+                    && are_units(row));
         if is_units {
             take_units(layout, row, "the row under the header has short texts over columns of numbers");
             exchange_names_and_units(layout);
@@ -69,6 +70,13 @@ fn are_units(row: &SampleRow) -> bool {
     let texts = row.cells.iter().skip(1).filter(|cell| **cell != OwnedCell::Empty);
     let mut texts = texts.map(|cell| cell.borrow().to_text()).peekable();
     texts.peek().is_some() && texts.all(|text| unit::is_unit(bare_unit(&text)))
+}
+
+/// Whether the row has no cell in any column of values, of which there are two or more: `,,,,mm`.
+fn lacks_values(row: &SampleRow, body: &[&SampleRow], width: usize, missing: &Missing) -> bool {
+    let of_values = (0..width).filter(|i| is_value_column(body, *i, missing));
+    let is_empty = |i: usize| row.cells.get(i).is_none_or(|cell| *cell == OwnedCell::Empty);
+    body.len() > 1 && of_values.clone().count() > 1 && of_values.into_iter().all(is_empty)
 }
 
 /// Units may stand above the names.
@@ -104,7 +112,7 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
         if missing.is_missing(text.as_bytes()) || is_value(cell) || is_long || is_sentence {
             return false;
         }
-        let is_dash = matches!(text, "" | "-" | "–" | "—");
+        let is_dash = are_dashes(text);
         if !is_dash
             && !matches!(bare_unit(text), "-" | "")
             && !text.contains(|c: char| c.is_alphabetic() || !c.is_ascii() || c == '%')
@@ -124,11 +132,16 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
     n_units > 0 && (n_units + n_dashes) * 2 >= n_numeric
 }
 
+/// Nothing, `-` or `--`: the quantity has no unit.
+fn are_dashes(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, '-' | '–' | '—'))
+}
+
 /// `[m/s]` and `(m/s)` are `m/s`.
 fn unit_of(cell: &OwnedCell) -> Option<String> {
     let text = cell.borrow().to_text();
     let bare = bare_unit(&text);
-    (!matches!(bare, "" | "-" | "–" | "—")).then(|| bare.to_owned())
+    (!are_dashes(bare)).then(|| bare.to_owned())
 }
 
 pub(super) fn bare_unit(text: &str) -> &str {

@@ -27,12 +27,26 @@ pub(super) fn usual_width(rows: &[&SampleRow]) -> usize {
         *counts.entry(row.cells.len()).or_insert(0usize) += 1;
     }
     let usual = counts.iter().max_by_key(|(width, count)| (**count, **width)).map_or(0, |(width, _)| *width);
+    if let Some(under) = width_under_settings(rows).filter(|_| usual == 2) {
+        return under;
+    }
     // Among many lines of notes, which nothing cuts, the rows stand together.
     let together = counts.keys().filter(|width| **width > 1).map(|width| (longest_run(rows, *width), *width));
     match together.max() {
         Some((n, width)) if usual == 1 && n >= MIN_TOGETHER => width,
         _ => usual,
     }
+}
+
+/// The width of the rows at the end, where most of those above are settings of a name and a value each,
+/// which may be more than they.
+fn width_under_settings(rows: &[&SampleRow]) -> Option<usize> {
+    let last = rows.last().map(|row| row.cells.len()).filter(|last| *last > 2)?;
+    let n = rows.iter().rev().take_while(|row| row.cells.len() == last && row.n_filled() > 1).count();
+    let above = &rows[..rows.len() - n];
+    let is_name = |cell: &OwnedCell| matches!(cell, OwnedCell::Text(text) if !spaced::is_number(text));
+    let n_settings = above.iter().filter(|row| row.cells.len() == 2 && is_name(&row.cells[0])).count();
+    (n >= MIN_TOGETHER && n_settings * 2 > above.len()).then_some(last)
 }
 
 /// Rows of one width one after the other that show a table among notes.
