@@ -121,6 +121,36 @@ pub(super) fn copies(prepared: &Prepared, split: &Split) -> Option<Warning> {
     })
 }
 
+/// Rows that a split by time could not put in order.
+pub(super) fn without_time(prepared: &Prepared, keys: &[u64], split: &Split) -> Option<Warning> {
+    let validation = &prepared.spec.validation;
+    let name = validation.time.as_ref().filter(|_| validation.method == SplitMethod::Time)?;
+    let values = &prepared.table.column(name)?.values;
+    let is_tested = |row: &&usize| split.test.binary_search(row).is_ok();
+    let n = prepared.usable.iter().filter(|row| !is_tested(row) && keys[**row] == 0).count();
+    (n > 0 && matches!(values, Values::Number(_) | Values::Date(_))).then(|| {
+        let message = format!(
+            "{n} of {} rows have no value in \"{name}\" and are learned from, although they may be later than those \
+             that are tested on",
+            prepared.usable.len()
+        );
+        Warning { code: "rows-without-time".to_owned(), column: Some(name.clone()), message }
+    })
+}
+
+/// Too few groups for the folds that were asked for.
+pub(super) fn fewer_folds(prepared: &Prepared, split: &Split) -> Option<Warning> {
+    let (asked, n) = (prepared.spec.validation.folds, split.folds.len());
+    (n < asked).then(|| {
+        let column = prepared.spec.validation.group.clone();
+        let message = format!(
+            "there are {n} folds instead of {asked}: \"{}\" has no more groups outside the test part",
+            column.as_deref().unwrap_or_default()
+        );
+        Warning { code: "fewer-folds".to_owned(), column, message }
+    })
+}
+
 /// Cases that are measured again and again, such as one geometry at many angles: a random split tests on
 /// cases that are known.
 pub(super) fn repeated_cases(prepared: &Prepared) -> Option<(String, Warning)> {
@@ -251,5 +281,36 @@ mod tests {
             copies(prepared, &split(&rows, prepared.spec).unwrap())
         });
         assert_eq!(none, None);
+    }
+
+    #[test]
+    fn rows_without_a_time_are_learned_from_and_counted() {
+        let of = |f: fn(i64) -> f64| (0..100).map(f).collect::<Vec<f64>>();
+        let days = (0..100).map(|i| if i % 4 == 0 { i64::MIN } else { i * 86_400_000 }).collect();
+        let table = Table {
+            columns: vec![
+                number("x", of(|i| (i * 37 % 100) as f64)),
+                number("hour", of(|i| if i % 4 == 0 { f64::NAN } else { i as f64 })),
+                Column {
+                    name: "day".to_owned(),
+                    kind: crate::dataset::ColumnKind::Date,
+                    unit: None,
+                    values: Values::Date(days),
+                },
+                number("y", of(|i| (i * 53 % 100) as f64)),
+            ],
+        };
+        for time in ["hour", "day"] {
+            let request = json!({"target": "y", "features": ["x"], "validation": {"time": time}});
+            with(&table, request, |prepared| {
+                let keys = prepared.split_keys();
+                let rows = Rows { usable: &prepared.usable, keys: &keys, given_test: None };
+                let split = split(&rows, prepared.spec).unwrap();
+                let judged = split.test.iter().chain(&split.folds[0].validation);
+                assert!(judged.clone().all(|row| row % 4 != 0) && judged.count() == 36);
+                let warning = without_time(prepared, &keys, &split).unwrap();
+                assert!(warning.message.starts_with("25 of 100 rows"), "{}", warning.message);
+            });
+        }
     }
 }

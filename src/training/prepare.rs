@@ -72,7 +72,7 @@ pub fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// Per row of the table: what the method of the split goes by.
+    /// Per row of the table: what the method of the split goes by; 0 for a number or a date that is missing.
     pub fn split_keys(&self) -> Vec<u64> {
         let n_rows = self.table.n_rows();
         let validation = &self.spec.validation;
@@ -94,9 +94,11 @@ impl Prepared<'_> {
             // A total order of floats as integers: negative ones reversed, below the positive ones.
             Values::Number(values) => values
                 .iter()
-                .map(|value| {
-                    let bits = value.to_bits();
-                    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+                .map(|value| match value.to_bits() {
+                    // Before all others: what has no time is neither tested on nor chosen by.
+                    _ if value.is_nan() => 0,
+                    bits if bits >> 63 == 1 => !bits,
+                    bits => bits | 1 << 63,
                 })
                 .collect(),
             Values::Date(values) => values.iter().map(|ms| (*ms as u64) ^ (1 << 63)).collect(),

@@ -175,12 +175,12 @@ pub fn variants(spec: &Spec) -> &'static [Variant] {
     }
 }
 
-/// How network `index` of a training with `spec` is fitted: the folds of the first variant come first,
+/// How network `index` of a training with `spec` is fitted: the `n_folds` of the first variant come first,
 /// then those of the next.
-pub fn recipe(spec: &Spec, shape: &Shape, index: usize) -> Recipe {
+pub fn recipe(spec: &Spec, shape: &Shape, n_folds: usize, index: usize) -> Recipe {
     let realmlp = spec.architecture.is_realmlp();
     let variants = variants(spec);
-    let variant = variants[index / spec.validation.folds % variants.len()];
+    let variant = variants[index / n_folds % variants.len()];
     let regularized = if variant == Variant::Unregularized { 0.0 } else { 1.0 };
     Recipe {
         shape: shape.clone(),

@@ -45,6 +45,8 @@ pub(super) fn run(
     warnings.extend(noticed);
     warnings.extend(notice::leaks(&prepared));
     warnings.extend(notice::copies(&prepared, &split));
+    warnings.extend(notice::fewer_folds(&prepared, &split));
+    warnings.extend(notice::without_time(&prepared, &keys, &split));
     let cases = notice::repeated_cases(&prepared);
     warnings.extend(cases.iter().map(|(_, warning)| warning.clone()));
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
