@@ -26,11 +26,28 @@ pub enum Slot {
     Finished(Fitted),
 }
 
+/// The shapes of the networks of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shapes {
+    /// Of those that choose their epochs.
+    pub chosen: Shape,
+    /// How many those are; the others come after them.
+    pub n_chosen: usize,
+    /// Of those that are fitted once more, on all rows.
+    pub refitted: Option<Shape>,
+}
+
+impl Shapes {
+    fn of(&self, slot: usize) -> &Shape {
+        self.refitted.as_ref().filter(|_| slot >= self.n_chosen).unwrap_or(&self.chosen)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     /// Of the settings and the data; a checkpoint of another training is not used.
     fingerprint: String,
-    shape: Shape,
+    shapes: Shapes,
     slots: Vec<SlotHeader>,
 }
 
@@ -62,7 +79,7 @@ fn moment_name(slot: usize, array: usize, which: &str) -> String {
 }
 
 /// Writes the networks of a training whose settings and data have `fingerprint`.
-pub fn to_bytes(fingerprint: &str, shape: &Shape, slots: &[Slot]) -> Vec<u8> {
+pub fn to_bytes(fingerprint: &str, shapes: &Shapes, slots: &[Slot]) -> Vec<u8> {
     let mut headers = Vec::new();
     let mut tensors = Vec::new();
     for (index, slot) in slots.iter().enumerate() {
@@ -94,7 +111,7 @@ pub fn to_bytes(fingerprint: &str, shape: &Shape, slots: &[Slot]) -> Vec<u8> {
             }
         });
     }
-    let header = Header { fingerprint: fingerprint.to_owned(), shape: shape.clone(), slots: headers };
+    let header = Header { fingerprint: fingerprint.to_owned(), shapes: shapes.clone(), slots: headers };
     let json = serde_json::to_string(&header).expect("a header has only string keys");
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
     let views = tensors.iter().map(|(name, shape, bytes)| {
@@ -104,7 +121,7 @@ pub fn to_bytes(fingerprint: &str, shape: &Shape, slots: &[Slot]) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).expect("names are distinct and sizes right")
 }
 
-/// Reads a checkpoint of the training with `fingerprint`, whose networks have `shape` and are trained
+/// Reads a checkpoint of the training with `fingerprint`, whose networks have `shapes` and are trained
 /// by `rule`.
 ///
 /// # Errors
@@ -112,7 +129,7 @@ pub fn to_bytes(fingerprint: &str, shape: &Shape, slots: &[Slot]) -> Vec<u8> {
 pub fn from_bytes(
     bytes: &[u8],
     fingerprint: &str,
-    shape: &Shape,
+    shapes: &Shapes,
     rule: &Rule,
     backend: Backend,
 ) -> Result<Vec<Slot>, ModelError> {
@@ -121,12 +138,13 @@ pub fn from_bytes(
     let json = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
     let json = json.ok_or_else(|| corrupt(&"it is not a checkpoint"))?;
     let header: Header = serde_json::from_str(json).map_err(|e| corrupt(&e))?;
-    if header.fingerprint != fingerprint || header.shape != *shape {
+    if header.fingerprint != fingerprint || header.shapes != *shapes {
         return Err(corrupt(&"it belongs to another training"));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
-    let network = |index: usize| -> Result<Network, ModelError> { read_network(&tensors, index, shape) };
     let slots = header.slots.into_iter().enumerate().map(|(index, slot)| {
+        let shape = shapes.of(index);
+        let network = |place: usize| -> Result<Network, ModelError> { read_network(&tensors, place, shape) };
         Ok(match slot {
             SlotHeader::Waiting => Slot::Waiting,
             SlotHeader::Finished { epoch, score, epochs, stopped, elapsed_s } => Slot::Finished(Fitted {

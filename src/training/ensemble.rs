@@ -9,22 +9,22 @@
 //! networks k .. n         of the other variants likewise, as far as the time limit allows
 //! networks n .. 2 n       with refit: fitted on all rows for as many epochs
 //! ```
+//!
+//! Under a time limit the last ones have their part of it kept for them: a network that is stopped in the
+//! middle of its schedule is of no use without a validation part to choose an epoch by.
 
-use super::checkpoint::{self, Slot};
+use super::checkpoint::{self, Shapes, Slot};
 use super::event::{Event, Stop, StopReason};
 use super::fit::{Fitted, Moment, State, fit};
-use super::part::{OwnedTruth, Part};
+use super::part::Part;
 use super::prepare::Prepared;
 use super::recipe::Recipe;
 use super::recipe::{recipe, variants};
 use super::split::Split;
 use super::team::Team;
-use super::truth::TruthColumns;
 use super::turns::{Turn, Turns};
+use super::view::View;
 use super::{Compute, TrainError};
-use crate::model::input::Input;
-use crate::model::manifest::Member;
-use crate::model::network::Shape;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -33,20 +33,22 @@ use std::time::Instant;
 const PROGRESS_S: f64 = 0.5;
 /// A network that diverged is trained again at the learning rate divided by this.
 const SLOWDOWN: f64 = 5.0;
+/// How much more time than its share of the rows says a network is left that is trained again on all.
+const REFIT_SLACK: f64 = 1.2;
 
 /// What the networks are fitted with.
 pub(super) struct Ensemble<'a> {
     pub(super) prepared: &'a Prepared<'a>,
-    pub(super) inputs: &'a [Input],
-    /// One per fold.
-    pub(super) members: &'a [Member],
-    pub(super) shape: &'a Shape,
+    /// Of the networks that choose their epochs: a member per fold.
+    pub(super) view: &'a View,
+    /// Of those that are fitted once more, on all rows: one member.
+    pub(super) refit: Option<&'a View>,
     pub(super) compute: &'a Compute,
     pub(super) team: &'a Team,
 }
 
 /// The networks that chose their epochs, those of the folds of one variant after the other, and, where
-/// asked for, the same trained again on all rows.
+/// asked for, the same trained again on all rows. One of those that has `stopped` did not reach its epoch.
 pub(super) struct FittedNetworks {
     pub(super) chosen: Vec<Fitted>,
     pub(super) refitted: Vec<Fitted>,
@@ -62,6 +64,10 @@ struct Board<'a> {
     /// The mean of `fractions` at the start of this attempt.
     begun: f64,
     observe: &'a mut (dyn FnMut(Event) + Send),
+}
+
+fn finished(slot: &Slot) -> Option<&Fitted> {
+    if let Slot::Finished(fitted) = slot { Some(fitted) } else { None }
 }
 
 impl Board<'_> {
@@ -100,6 +106,16 @@ impl Ensemble<'_> {
         format!("{spec} {} rows {:?}", self.prepared.table.n_rows(), self.compute.backend)
     }
 
+    /// Networks that choose their epochs, in all variants.
+    fn n_chosen(&self) -> usize {
+        self.view.members.len() * variants(self.prepared.spec).len()
+    }
+
+    fn shapes(&self) -> Shapes {
+        let refitted = self.refit.map(|view| view.shape.clone());
+        Shapes { chosen: self.view.shape.clone(), n_chosen: self.n_chosen(), refitted }
+    }
+
     /// Fits all networks, from `resume` on where it is a checkpoint of this training.
     pub(super) fn fit(
         &self,
@@ -109,8 +125,8 @@ impl Ensemble<'_> {
         stop: &Stop,
     ) -> Result<FittedNetworks, TrainError> {
         let n_folds = split.folds.len();
-        let n_networks = n_folds * variants(self.prepared.spec).len();
-        let total = n_networks * if self.prepared.spec.refit { 2 } else { 1 };
+        let n_networks = self.n_chosen();
+        let total = n_networks * if self.refit.is_some() { 2 } else { 1 };
         let slots = self.resumed(resume, total, observe);
         let fractions =
             slots.iter().map(|slot| if let Slot::Finished(_) = slot { 1.0 } else { 0.0 }).collect();
@@ -119,35 +135,36 @@ impl Ensemble<'_> {
         board.begun = board.fraction();
         let board = Mutex::new(board);
         let mut n_done = 0;
-        while n_done < n_networks && (n_done == 0 || self.has_time_for_more(n_done, n_folds, &board)) {
+        while n_done < n_networks && (n_done == 0 || self.has_time_for_more(n_done, split, &board)) {
             self.fit_range(n_done..n_done + n_folds, split, &board, stop)?;
             n_done += n_folds;
         }
-        if self.prepared.spec.refit {
+        if self.refit.is_some() {
             self.fit_range(n_networks..n_networks + n_done, split, &board, stop)?;
         }
         let mut slots = board.into_inner().expect("no network in training has panicked").slots;
         let refits = slots.split_off(n_networks);
-        let finished = |slots: Vec<Slot>| {
+        let all_finished = |slots: Vec<Slot>| {
             let fitted = slots.into_iter().filter_map(|slot| match slot {
                 Slot::Finished(fitted) => Some(fitted),
                 _ => None,
             });
             fitted.collect()
         };
-        Ok(FittedNetworks { chosen: finished(slots), refitted: finished(refits) })
+        Ok(FittedNetworks { chosen: all_finished(slots), refitted: all_finished(refits) })
     }
 
     /// Whether another variant, as slow as the slowest so far, would end before the time limit.
-    fn has_time_for_more(&self, n_done: usize, n_folds: usize, board: &Mutex<Board>) -> bool {
-        let Some(limit_s) = self.prepared.spec.time_limit_s else { return true };
+    fn has_time_for_more(&self, n_done: usize, split: &Split, board: &Mutex<Board>) -> bool {
+        let Some(limit_s) = self.limit_of_chosen(split) else { return true };
+        let n_folds = split.folds.len();
         let board = board.lock().expect("no network in training has panicked");
         if !matches!(board.slots[n_done], Slot::Waiting) {
             return true; // Begun in an earlier attempt.
         }
         let seconds: Vec<f64> = board.slots[..n_done]
             .iter()
-            .map(|slot| if let Slot::Finished(fitted) = slot { fitted.elapsed_s } else { 0.0 })
+            .map(|slot| finished(slot).map_or(0.0, |fitted| fitted.elapsed_s))
             .collect();
         let lanes = self.team.len().min(n_folds) as f64;
         let slowest = seconds.chunks(n_folds).map(|variant| variant.iter().sum::<f64>()).fold(0.0, f64::max);
@@ -162,9 +179,9 @@ impl Ensemble<'_> {
     ) -> Vec<Slot> {
         let fresh = || std::iter::repeat_with(Slot::default).take(total).collect();
         let Some(bytes) = resume else { return fresh() };
-        let rule = recipe(self.prepared.spec, self.shape, 0).rule;
+        let rule = recipe(self.prepared.spec, &self.view.shape, self.view.members.len(), 0).rule;
         let backend = self.compute.backend;
-        match checkpoint::from_bytes(bytes, &self.fingerprint(), self.shape, &rule, backend) {
+        match checkpoint::from_bytes(bytes, &self.fingerprint(), &self.shapes(), &rule, backend) {
             Ok(slots) if slots.len() == total => {
                 let done = slots.iter().filter(|slot| matches!(slot, Slot::Finished(_))).count();
                 let steps =
@@ -236,55 +253,34 @@ impl Ensemble<'_> {
         (team, turn): (&Team, Option<Turn<'_>>),
     ) -> Result<(), TrainError> {
         let n_folds = split.folds.len();
-        let n_networks = n_folds * variants(self.prepared.spec).len();
-        let member = &self.members[index % n_folds];
-        let mut recipe = recipe(self.prepared.spec, self.shape, index);
+        let n_networks = self.n_chosen();
+        let view = self.refit.filter(|_| index >= n_networks).unwrap_or(self.view);
+        let member = &view.members[index % view.members.len()];
+        let mut recipe = recipe(self.prepared.spec, &view.shape, n_folds, index);
         let locked = || board.lock().expect("no network in training has panicked");
-        let (slot, finished) = {
+        let slot = {
             let mut board = locked();
-            let finished: Vec<(f64, usize)> = board
-                .slots
-                .iter()
-                .map(|slot| match slot {
-                    Slot::Finished(fitted) => (fitted.elapsed_s, fitted.best.epoch),
-                    Slot::Running(state) => (state.position.elapsed_s, 0),
-                    Slot::Waiting => (0.0, 0),
-                })
-                .collect();
+            recipe.time_limit_s = self.time_limit(index, end, lanes, split, &board.slots);
+            if let Some(chosen) = index.checked_sub(n_networks).and_then(|i| finished(&board.slots[i])) {
+                recipe.take_epoch = Some(chosen.best.epoch);
+                recipe.patience = None;
+            }
             // What is taken out here stays on the board until the next checkpoint.
-            let slot = match &mut board.slots[index] {
+            match &mut board.slots[index] {
                 Slot::Running(state) => Slot::Running(state.clone()),
                 other => std::mem::take(other),
-            };
-            (slot, finished)
+            }
         };
         if let Slot::Finished(fitted) = slot {
             locked().slots[index] = Slot::Finished(fitted);
             return Ok(());
         }
-        recipe.time_limit_s = self.prepared.spec.time_limit_s.map(|limit| {
-            // Those of its range that have not ended have equal shares of what is left.
-            let start = if index < n_networks { index / n_folds * n_folds } else { n_networks };
-            let has_ended = |(_, epoch): &&(f64, usize)| *epoch > 0;
-            let used_s: f64 = finished.iter().filter(has_ended).map(|(elapsed_s, _)| elapsed_s).sum();
-            let n_left = end - start - finished[start..end].iter().filter(has_ended).count();
-            (limit * lanes as f64 - used_s).max(0.0) / n_left as f64
-        });
+        let part = |rows| self.prepared.part(&view.inputs, member, rows);
         let (training, validation) = if index < n_networks {
             let fold = &split.folds[index % n_folds];
-            (
-                self.prepared.part(self.inputs, member, &fold.training),
-                self.prepared.part(self.inputs, member, &fold.validation),
-            )
+            (part(&fold.training), part(&fold.validation))
         } else {
-            recipe.take_epoch = Some(finished[index - n_networks].1);
-            recipe.patience = None;
-            let truth = match &self.prepared.truth {
-                TruthColumns::Numbers(_) => OwnedTruth::Numbers(Vec::new()),
-                TruthColumns::Classes { .. } => OwnedTruth::Classes(Vec::new()),
-            };
-            let all = self.prepared.part(self.inputs, member, &self.prepared.usable);
-            (all, Part { features: Vec::new(), truth })
+            (part(&view.rows), part(&[]))
         };
         let state = match slot {
             Slot::Running(state) => *state,
@@ -312,6 +308,41 @@ impl Ensemble<'_> {
         board.fractions[index] = 1.0;
         board.slots[index] = Slot::Finished(fitted);
         Ok(())
+    }
+
+    /// The seconds for the networks that choose their epochs: with refit, not all that are allowed.
+    fn limit_of_chosen(&self, split: &Split) -> Option<f64> {
+        let limit_s = self.prepared.spec.time_limit_s?;
+        let again =
+            self.refit.map_or(0.0, |view| view.rows.len() as f64 / split.folds[0].training.len() as f64);
+        Some(limit_s / (1.0 + REFIT_SLACK * again))
+    }
+
+    /// The seconds that network `index` may take of what those that have ended have left.
+    fn time_limit(
+        &self,
+        index: usize,
+        end: usize,
+        lanes: usize,
+        split: &Split,
+        slots: &[Slot],
+    ) -> Option<f64> {
+        let (n_folds, n_networks) = (split.folds.len(), self.n_chosen());
+        let used_s: f64 = slots.iter().filter_map(finished).map(|fitted| fitted.elapsed_s).sum();
+        let left_s = |limit_s: f64| (limit_s * lanes as f64 - used_s).max(0.0);
+        let not_ended = |range: std::ops::Range<usize>| range.filter(|i| finished(&slots[*i]).is_none());
+        if index < n_networks {
+            // Those of its variant have equal shares.
+            let n_left = not_ended(index / n_folds * n_folds..end).count();
+            return Some(left_s(self.limit_of_chosen(split)?) / n_left as f64);
+        }
+        // Those that are fitted again have shares of the time that it took to come to their epochs.
+        let took_s = |i: usize| {
+            let chosen = finished(&slots[i - n_networks]);
+            chosen.map_or(0.0, |fitted| fitted.elapsed_s * fitted.best.epoch as f64 / fitted.epochs as f64)
+        };
+        let all_s: f64 = not_ended(n_networks..end).map(took_s).sum();
+        Some(left_s(self.prepared.spec.time_limit_s?) * took_s(index) / all_s.max(f64::MIN_POSITIVE))
     }
 
     /// A fit that diverges is begun again once, at a lower rate.
@@ -387,7 +418,7 @@ impl Ensemble<'_> {
                     kept_at = Instant::now();
                     let mut board = board.lock().expect("no network in training has panicked");
                     board.slots[index] = Slot::Running(Box::new(state.clone()));
-                    let bytes = checkpoint::to_bytes(&self.fingerprint(), self.shape, &board.slots);
+                    let bytes = checkpoint::to_bytes(&self.fingerprint(), &self.shapes(), &board.slots);
                     (board.observe)(Event::Checkpoint(bytes));
                 }
             }

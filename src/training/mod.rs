@@ -35,6 +35,7 @@ pub mod split;
 pub mod team;
 pub mod truth;
 mod turns;
+mod view;
 #[cfg(test)]
 pub(crate) mod test_data;
 

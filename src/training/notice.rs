@@ -65,6 +65,15 @@ pub(super) fn unbounded(calibration: &Calibration, n: usize, confidence: f64) ->
     })
 }
 
+/// Networks that could not be trained again on all rows.
+pub(super) fn refit_left_out() -> Warning {
+    let message =
+        "the time limit did not suffice to train once more on all rows, so the model is the one that the \
+                   metrics were taken of; allow more with \"time_limit_s\", or ask for fewer \"epochs\""
+            .to_owned();
+    Warning { code: "refit-left-out".to_owned(), column: None, message }
+}
+
 /// Absolute Pearson correlation over the rows in which both are present; 0 where one is constant.
 fn correlation(a: &[f64], b: &[f64], rows: &[usize]) -> f64 {
     let present = || rows.iter().map(|row| (a[*row], b[*row])).filter(|(a, _)| a.is_finite());

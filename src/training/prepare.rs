@@ -212,12 +212,18 @@ impl Prepared<'_> {
     }
 
     /// Fits encoder and target scales on `rows`, which are some of `all`, the rows of all networks.
-    pub fn member(&self, inputs: &[Input], all: &[usize], rows: &[usize]) -> Result<Member, TrainError> {
+    /// `logarithmic` says of which targets the logarithm is learned.
+    pub fn member(
+        &self,
+        inputs: &[Input],
+        all: &[usize],
+        rows: &[usize],
+        logarithmic: &[bool],
+    ) -> Result<Member, TrainError> {
         let encoder = Encoder::fit(self.table, inputs, all, rows)
             .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
-        let logarithmic = self.truth.logarithmic(all, self.spec.target_scale);
-        let target_scales = self.truth.scales(rows, &logarithmic);
-        Ok(Member { encoder, target_scales, logarithmic, weight: 1.0 })
+        let target_scales = self.truth.scales(rows, logarithmic);
+        Ok(Member { encoder, target_scales, logarithmic: logarithmic.to_vec(), weight: 1.0 })
     }
 
     /// What is to be told where logarithms are learned that nobody asked for.

@@ -9,19 +9,18 @@ use super::importance::importance;
 use super::notice;
 use super::prepare::{Prepared, prepare};
 use super::random::{Purpose, shuffled, stream};
-use super::recipe::shape;
 use super::response::curves;
 use super::spec::{Preset, Spec, SplitMethod};
 use super::split::{Rows, Split, split};
 use super::team::Team;
 use super::truth::TruthColumns;
+use super::view::View;
 use super::{Compute, Data, TrainError, Trained};
 use crate::dataset::{ColumnKind, Warning};
 use crate::model::domain::{Domain, joint, pairs};
-use crate::model::input::Input;
 use crate::model::interval::{Calibration, ProbabilityScale, Scores as SortedScores, UsualError};
 use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
-use crate::model::network::{Network, Shape};
+use crate::model::network::Network;
 use crate::model::{Model, answers, combine, file, in_units};
 use serde_json::{Map, Value, json};
 
@@ -51,30 +50,29 @@ pub(super) fn run(
     warnings.extend(cases.iter().map(|(_, warning)| warning.clone()));
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
 
-    let members: Vec<Member> = split
-        .folds
-        .iter()
-        .map(|fold| prepared.member(&inputs, &all, &fold.training))
-        .collect::<Result<_, _>>()?;
-    let logarithms = prepared.logarithms(&members[0]);
+    // Decided by all rows that choose or learn, so that each of them has a logarithm.
+    let is_test = |row: &usize| split.test.binary_search(row).is_ok();
+    let rest: Vec<usize> = prepared.usable.iter().copied().filter(|row| !is_test(row)).collect();
+    let logarithmic = prepared.truth.logarithmic(&rest, spec.target_scale);
+    let trainings: Vec<&[usize]> = split.folds.iter().map(|fold| fold.training.as_slice()).collect();
+    let view = View::new(&prepared, inputs, all, &trainings, &logarithmic)?;
+    let refit = spec.refit.then(|| View::of_refit(&prepared, &view, &logarithmic)).transpose()?;
+    let refit = refit.as_ref();
+    let logarithms = prepared.logarithms(&view.members[0]);
     logarithms.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
     warnings.extend(logarithms);
-    let features = || prepared.part(&inputs, &members[0], &split.folds[0].training).features;
-    let shape = shape(spec, &members[0].encoder, features, prepared.truth.width());
     observe(Event::Message(format!(
         "{} rows to fit, {} to choose the epoch, {} to test; {} inputs become {} features; {} weights",
         split.folds[0].training.len(),
         split.folds[0].validation.len(),
         split.test.len(),
-        inputs.len(),
-        shape.inputs,
-        shape.n_parameters()
+        view.inputs.len(),
+        view.shape.inputs,
+        view.shape.n_parameters()
     )));
-    let ensemble =
-        Ensemble { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
+    let ensemble = Ensemble { prepared: &prepared, view: &view, refit, compute, team };
     let fitted = ensemble.fit(&split, resume, observe, stop)?;
-    let session =
-        Session { prepared: &prepared, inputs: &inputs, members: &members, shape: &shape, compute, team };
+    let session = Session { prepared: &prepared, view: &view, refit, compute, team };
     let mut trained = session.finish(&split, fitted, warnings, observe)?;
     if let Some((column, _)) = cases
         && trained.stopped.is_none()
@@ -131,9 +129,8 @@ fn fitting_rows(split: &Split) -> Vec<usize> {
 /// What stays the same from the first network to the card.
 struct Session<'a> {
     prepared: &'a Prepared<'a>,
-    inputs: &'a [Input],
-    members: &'a [Member],
-    shape: &'a Shape,
+    view: &'a View,
+    refit: Option<&'a View>,
     compute: &'a Compute,
     team: &'a Team,
 }
@@ -145,7 +142,7 @@ impl Session<'_> {
 
     /// What a network answers to `rows`, in units or logits: `[rows, outputs]`.
     fn answers_of(&self, network: &Network, member: &Member, rows: &[usize]) -> Vec<f64> {
-        let part = self.prepared.part(self.inputs, member, rows);
+        let part = self.prepared.part(&self.view.inputs, member, rows);
         in_units(&network.clone().ready(self.compute.backend).forward(&part.features), member)
     }
 
@@ -165,7 +162,7 @@ impl Session<'_> {
         let of_variants: Vec<Vec<f64>> = chosen
             .chunks(n_folds)
             .map(|networks| {
-                let folds = networks.iter().zip(&split.folds).zip(self.members);
+                let folds = networks.iter().zip(&split.folds).zip(&self.view.members);
                 folds
                     .flat_map(|((own, fold), member)| {
                         self.answers_of(&own.best.network, member, &fold.validation)
@@ -178,12 +175,12 @@ impl Session<'_> {
         if weights.len() > 1 {
             observe(Event::Message(format!("the variants have the weights {weights:?}")));
         }
-        let held_out_outputs = combine(&of_variants, &weights, spec.task, self.shape.outputs);
+        let held_out_outputs = combine(&of_variants, &weights, spec.task, self.view.shape.outputs);
         // What has no weight is not kept.
         let weight_of = |index: usize| weights[index / n_folds];
         let members: Vec<Member> = (0..chosen.len())
             .filter(|index| weight_of(*index) > 0.0)
-            .map(|index| Member { weight: weight_of(index), ..self.members[index % n_folds].clone() })
+            .map(|index| Member { weight: weight_of(index), ..self.view.members[index % n_folds].clone() })
             .collect();
         let kept = |fitted: Vec<Fitted>| -> Vec<Fitted> {
             let all = fitted.into_iter().enumerate().filter(|(index, _)| weight_of(*index) > 0.0);
@@ -199,12 +196,12 @@ impl Session<'_> {
             format_version: FORMAT_VERSION,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             task: spec.task,
-            inputs: self.inputs.to_vec(),
-            targets: self.prepared.targets(&fitting_rows(split)),
-            shape: self.shape.clone(),
+            inputs: self.view.inputs.clone(),
+            targets: self.prepared.targets(&self.view.rows),
+            shape: self.view.shape.clone(),
             members,
             calibration: Calibration::AbsoluteResiduals { residuals: Vec::new(), usual: Vec::new() },
-            domain: self.domain(split),
+            domain: self.domain(self.view),
             confidence: spec.confidence,
             settings: serde_json::to_value(spec).expect("settings have only string keys"),
             scores: Value::Null,
@@ -225,7 +222,7 @@ impl Session<'_> {
                 .map(|(fitted, member)| self.answers_of(&fitted.best.network, member, &split.test))
                 .collect();
             let weights: Vec<f64> = manifest.members.iter().map(|member| member.weight).collect();
-            (split.test.clone(), combine(&each, &weights, spec.task, self.shape.outputs))
+            (split.test.clone(), combine(&each, &weights, spec.task, self.view.shape.outputs))
         };
         let own = card::flatten(&answers(&manifest, &outputs, judged.len(), spec.confidence), judged.len());
         let scores = card::score(&self.prepared.truth, &judged, &own, stds);
@@ -241,17 +238,28 @@ impl Session<'_> {
             .collect();
         let baselines = Value::Object(baselines);
         manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
-        let importance =
-            importance(self.prepared, self.inputs, &manifest.members, &chosen, &judged, self.compute);
-        let mut card = card::card(&manifest, &chosen, split, &warnings);
-        card["coverage"] = card::coverage(self.prepared, &manifest, &judged, &outputs);
-        card["domain"] = card::flagged(self.prepared, &manifest, &judged);
-        card["comparison"] = card::comparison(self.prepared, &manifest, &judged, &outputs);
-        card["importance"] = importance;
-        card["response_curves"] = curves(self.prepared, &manifest, &chosen, &judged, self.compute);
+        let measured = json!({
+            "coverage": card::coverage(self.prepared, &manifest, &judged, &outputs),
+            "domain": card::flagged(self.prepared, &manifest, &judged),
+            "comparison": card::comparison(self.prepared, &manifest, &judged, &outputs),
+            "importance":
+                importance(self.prepared, &self.view.inputs, &manifest.members, &chosen, &judged, self.compute),
+            "response_curves": curves(self.prepared, &manifest, &chosen, &judged, self.compute),
+        });
 
-        let stopped = chosen.iter().find_map(|fitted| fitted.stopped).map(str::to_owned);
-        let last = if refitted.is_empty() { chosen } else { refitted };
+        let stopped = chosen.iter().chain(&refitted).find_map(|fitted| fitted.stopped).map(str::to_owned);
+        // All of them or none: they may be of another shape.
+        let is_whole = refitted.iter().all(|fitted| fitted.stopped.is_none());
+        if let Some(refit) = self.refit.filter(|_| is_whole) {
+            self.describe_refit(&mut manifest, refit);
+        } else if self.refit.is_some() {
+            let left_out = notice::refit_left_out();
+            observe(Event::Warning(left_out.clone()));
+            warnings.push(left_out);
+        }
+        let mut card = card::card(&manifest, &chosen, split, &warnings);
+        measured.as_object().into_iter().flatten().for_each(|(key, value)| card[key] = value.clone());
+        let last = if self.refit.is_some() && is_whole { refitted } else { chosen };
         let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
         let bytes = file::to_bytes(&manifest, &networks);
         let model = Model::from_bytes(&bytes, self.compute.backend).map_err(|error| TrainError::Data {
@@ -266,17 +274,29 @@ impl Session<'_> {
         self.prepared.truth.scales(&split.folds[0].training, &[])
     }
 
-    fn domain(&self, split: &Split) -> Domain {
-        let mut rows = shuffled(fitting_rows(split), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
+    /// Makes `manifest` that of the networks that were fitted once more, on all rows, but for what was measured.
+    fn describe_refit(&self, manifest: &mut Manifest, refit: &View) {
+        manifest.inputs.clone_from(&refit.inputs);
+        manifest.targets = self.prepared.targets(&refit.rows);
+        manifest.shape = refit.shape.clone();
+        manifest.members.iter_mut().for_each(|member| {
+            *member = Member { weight: member.weight, ..refit.members[0].clone() };
+        });
+        manifest.domain = self.domain(refit);
+        manifest.n_training_rows = refit.rows.len();
+    }
+
+    fn domain(&self, view: &View) -> Domain {
+        let mut rows = shuffled(view.rows.clone(), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
         rows.truncate(pairs::MAX_ROWS);
-        let values = self.prepared.values(self.inputs, &rows);
+        let values = self.prepared.values(&view.inputs, &rows);
         rows.truncate(joint::MAX_ROWS);
-        let part = self.prepared.part(self.inputs, &self.members[0], &rows);
-        Domain::fit(self.inputs, &values, &part.features, self.shape.inputs)
+        let part = self.prepared.part(&view.inputs, &view.members[0], &rows);
+        Domain::fit(&view.inputs, &values, &part.features, view.shape.inputs)
     }
 
     fn calibrate(&self, manifest: &Manifest, rows: &[usize], outputs: &[f64]) -> Calibration {
-        let width = self.shape.outputs;
+        let width = self.view.shape.outputs;
         match &self.prepared.truth {
             TruthColumns::Numbers(columns) => {
                 let placeholder = manifest_with_no_residuals(manifest, width);
@@ -284,7 +304,7 @@ impl Session<'_> {
                 let (mut residuals, mut all_usual) = (Vec::new(), Vec::new());
                 for (k, column) in columns.iter().enumerate() {
                     let own: Vec<f64> = own.iter().skip(k).step_by(width).copied().collect();
-                    if self.members[0].is_logarithmic(k) {
+                    if self.view.members[0].is_logarithmic(k) {
                         let off = own.iter().zip(rows).map(|(own, row)| (own / column[*row]).ln().abs());
                         residuals.push(SortedScores::new(off.collect()));
                         all_usual.push(None);
@@ -315,7 +335,7 @@ impl Session<'_> {
     fn baselines(&self, split: &Split, judged: &[usize]) -> Result<Vec<(&'static str, Scores)>, TrainError> {
         let names = card::baseline_names(self.spec().task);
         let mut all: [Vec<f64>; 3] = Default::default();
-        for (fold, member) in split.folds.iter().zip(self.members) {
+        for (fold, member) in split.folds.iter().zip(&self.view.members) {
             let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
             // Against the test part they may learn from all other rows, as the networks together do.
             let learned_from = if split.test.is_empty() {
@@ -323,10 +343,10 @@ impl Session<'_> {
             } else {
                 [fold.training.as_slice(), &fold.validation].concat()
             };
-            let training = self.prepared.part(self.inputs, member, &learned_from);
-            let test = self.prepared.part(self.inputs, member, judged);
+            let training = self.prepared.part(&self.view.inputs, member, &learned_from);
+            let test = self.prepared.part(&self.view.inputs, member, judged);
             let (task, seed) = (self.spec().task, self.spec().seed);
-            let width = self.shape.outputs;
+            let width = self.view.shape.outputs;
             let each =
                 card::baseline_answers(task, width, &training, &test, member, seed, self.compute, self.team)?;
             all.iter_mut().zip(each).for_each(|(all, own)| all.extend(own));
@@ -354,7 +374,7 @@ fn manifest_with_no_residuals(manifest: &Manifest, n_targets: usize) -> Manifest
 mod tests {
     use super::*;
     use crate::dataset::{Table, Values};
-    use crate::model::{Backend, Cell, PredictOptions, TargetPrediction};
+    use crate::model::{Backend, Cell, PredictOptions, Target, TargetPrediction};
     use crate::training::test_data::{describe, number, waves};
     use crate::training::{Limits, StopReason, TrainRequest, check, train};
     use std::time::Instant;
@@ -694,6 +714,140 @@ mod tests {
         let trained = run_on(&waves(), request, &COMPUTE).unwrap();
         assert_eq!(trained.stopped.as_deref(), Some("time_limit"));
         assert!(started.elapsed().as_secs() < 30);
+    }
+
+    /// Root mean square error of what `model` answers to the rows of `table`, of which it predicts "y" alone.
+    fn error_of(model: &Model, table: &Table) -> f64 {
+        let column = |name: &str| &table.column(name).unwrap().values;
+        let cell = |row: usize, name: &str| match column(name) {
+            Values::Number(values) if values[row].is_finite() => Cell::Number(values[row]),
+            Values::Category { codes, levels } => Cell::Text(levels[codes[row] as usize].clone()),
+            _ => Cell::Missing,
+        };
+        let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
+        let n = table.n_rows();
+        let cells: Vec<Cell> = (0..n).flat_map(|row| names.iter().map(move |name| cell(row, name))).collect();
+        let answer = model.predict(&cells, n, &PredictOptions::default()).unwrap();
+        let (TargetPrediction::Number { values, .. }, Values::Number(truth)) =
+            (&answer.targets[0], column("y"))
+        else {
+            panic!()
+        };
+        (values.iter().zip(truth).map(|(own, truth)| (own - truth).powi(2)).sum::<f64>() / n as f64).sqrt()
+    }
+
+    #[test]
+    fn a_time_limit_leaves_time_to_train_again_on_all_rows() {
+        let table = waves();
+        for preset in ["fast", "balanced"] {
+            let request = json!({"target": "y", "exclude": ["z"], "hidden_layers": [32, 32], "batch_size": 32,
+                                 "epochs": 100_000, "preset": preset, "time_limit_s": 2.0, "refit": true,
+                                 "architecture": "mlp", "early_stopping": {"patience": 100_000}});
+            let trained = run_on(&table, request, &COMPUTE).unwrap();
+            assert_eq!(trained.stopped.as_deref(), Some("time_limit"));
+            let (own, promised) =
+                (error_of(&trained.model, &table), trained.metrics["rmse"].as_f64().unwrap());
+            assert!(own < 1.5 * promised + 0.05, "{preset}: {own}, where {promised} was promised");
+        }
+    }
+
+    #[test]
+    fn networks_that_do_not_reach_their_epochs_are_not_served() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let mut request = small("y");
+        request["validation"] = json!({"folds": 2});
+        request["refit"] = json!(true);
+        // Enough for one step, which is no epoch.
+        let refit = Spec { time_limit_s: Some(1e-9), ..spec(&table, request) };
+        let without = Spec { refit: false, ..refit.clone() };
+        let of = |spec| train(&data, spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        let (refit, without) = (of(&refit), of(&without));
+        assert_eq!(refit.model.networks(), without.model.networks());
+        assert_eq!(refit.model.inputs(), without.model.inputs());
+        let told =
+            |trained: &Trained| trained.warnings.iter().any(|warning| warning.code == "refit-left-out");
+        assert!(told(&refit) && !told(&without));
+    }
+
+    /// Waves of which the last rows, for the test, have a level, a number and a target like no other's.
+    fn with_unlike_test_rows(target: f64) -> (Table, Vec<usize>) {
+        let mut table = waves();
+        let test: Vec<usize> = (270..300).collect();
+        for column in &mut table.columns {
+            match &mut column.values {
+                Values::Number(values) if column.name == "y" => values[290] = target,
+                Values::Number(values) if column.name == "b" => values[291] = 9.0,
+                Values::Category { codes, levels } if column.name == "c" => {
+                    levels.push("new".to_owned());
+                    codes[292] = 3;
+                }
+                _ => {}
+            }
+        }
+        (table, test)
+    }
+
+    #[test]
+    fn a_model_trained_again_on_all_rows_knows_them_all() {
+        let (table, test) = with_unlike_test_rows(50.0);
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: Some(&test) };
+        let mut request = small("y");
+        request["validation"] = json!({"folds": 2});
+        request["epochs"] = json!(8);
+        let without = spec(&table, request);
+        let refit = Spec { refit: true, ..without.clone() };
+        let of = |spec, resume| train(&data, spec, &COMPUTE, resume, &mut |_| {}, &Stop::new()).unwrap();
+        let (without, whole) = (of(&without, None), of(&refit, None));
+        let known = |trained: &Trained| {
+            let input = |name: &str| trained.model.inputs().iter().find(|input| input.name == name).unwrap();
+            let Target::Number { max, .. } = &trained.model.manifest().targets[0] else { panic!() };
+            let knows_new = input("c").levels.contains(&"new".to_owned());
+            (
+                input("b").range.unwrap().1 == 9.0,
+                knows_new,
+                *max == 50.0,
+                trained.model.manifest().n_training_rows,
+            )
+        };
+        assert_eq!(known(&without), (false, false, false, 135));
+        assert_eq!(known(&whole), (true, true, true, 300));
+        assert_eq!(whole.metrics, without.metrics, "those of networks that have not seen the test rows");
+        assert_eq!(whole.card["coverage"], without.card["coverage"]);
+
+        // Two networks of eight epochs, then one more epoch of the next: a checkpoint holds networks of both shapes.
+        let mut kept = None;
+        let (stop, mut n_epochs) = (Stop::new(), 0);
+        let mut observe = |event| match event {
+            Event::Epoch(score) if score.fold >= 2 => {
+                n_epochs += 1;
+                stop.request(StopReason::Shutdown);
+            }
+            Event::Checkpoint(bytes) => kept = Some(bytes),
+            _ => {}
+        };
+        train(&data, &refit, &COMPUTE, None, &mut observe, &stop).unwrap_err();
+        assert!(n_epochs > 0);
+        assert_eq!(of(&refit, kept.as_deref()).bytes, whole.bytes);
+    }
+
+    #[test]
+    fn a_row_without_the_logarithm_that_is_learned_harms_nothing_but_itself() {
+        let (mut table, test) = with_unlike_test_rows(0.0);
+        let Values::Number(values) = &mut table.columns.last_mut().unwrap().values else { panic!() };
+        values.iter_mut().filter(|y| **y != 0.0).for_each(|y| *y = (4.0 * *y).exp());
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: Some(&test) };
+        let mut request = small("y");
+        request["refit"] = json!(true);
+        request["epochs"] = json!(5);
+        let spec = spec(&table, request);
+        let trained = train(&data, &spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        assert!(trained.warnings.iter().any(|warning| warning.code == "logarithmic-target"));
+        assert_eq!(trained.model.manifest().n_training_rows, 299);
+        assert!(error_of(&trained.model, &table).is_finite());
     }
 
     #[test]

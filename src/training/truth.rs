@@ -177,6 +177,12 @@ impl TruthColumns {
         if each.contains(&true) { each } else { Vec::new() }
     }
 
+    /// Whether the logarithms of `row` exist that `logarithmic` asks for.
+    pub(super) fn can_be_learned(&self, row: usize, logarithmic: &[bool]) -> bool {
+        let Self::Numbers(columns) = self else { return true };
+        columns.iter().zip(logarithmic).all(|(column, is_log)| !is_log || column[row] > 0.0)
+    }
+
     /// The truth of `rows` in a network's terms.
     pub(super) fn in_network_terms(&self, rows: &[usize], member: &Member) -> OwnedTruth {
         match self {
