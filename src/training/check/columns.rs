@@ -46,7 +46,25 @@ pub(super) fn choose_targets<'a>(
     Ok(vec![last])
 }
 
-pub(super) fn choose_task(request: &TrainRequest, targets: &[&ColumnProfile]) -> Result<Task, SpecError> {
+/// Whole numbers up to so many different ones may stand for classes.
+const MAX_CODES: u64 = 10;
+
+/// Whether a column looks like whole numbers, as far as its description tells.
+fn looks_whole(column: &ColumnProfile) -> bool {
+    let is_whole = |value: f64| value.fract() == 0.0;
+    let (Some(min), Some(max)) = (column.min, column.max) else { return false };
+    // Whole numbers cannot lie closer than one to each other.
+    column.kind == ColumnKind::Number
+        && is_whole(min)
+        && is_whole(max)
+        && max - min + 1.0 >= column.distinct as f64
+}
+
+pub(super) fn choose_task(
+    request: &TrainRequest,
+    targets: &[&ColumnProfile],
+    warnings: &mut Vec<Warning>,
+) -> Result<Task, SpecError> {
     let wanted = match request.task.as_deref() {
         None | Some("auto") => None,
         Some("regression") => Some(Task::Regression),
@@ -62,7 +80,16 @@ pub(super) fn choose_task(request: &TrainRequest, targets: &[&ColumnProfile]) ->
             ColumnKind::Category | ColumnKind::Boolean | ColumnKind::Text | ColumnKind::Date
         )
     });
-    let task = wanted.unwrap_or(if not_number.is_some() { Task::Classification } else { Task::Regression });
+    let coded = match targets {
+        [only] if wanted.is_none() && looks_whole(only) && only.distinct <= MAX_CODES => Some(*only),
+        _ => None,
+    };
+    let are_two = coded.is_some_and(|column| column.distinct == 2);
+    let are_classes = not_number.is_some() || are_two;
+    let task = wanted.unwrap_or(if are_classes { Task::Classification } else { Task::Regression });
+    if let Some(column) = coded {
+        warnings.push(told_of_codes(column));
+    }
     match (task, not_number) {
         (Task::Regression, Some(column)) => {
             let message = format!(
@@ -80,6 +107,23 @@ pub(super) fn choose_task(request: &TrainRequest, targets: &[&ColumnProfile]) ->
         }
         _ => Ok(task),
     }
+}
+
+/// What whole numbers of few different values were taken for.
+fn told_of_codes(column: &ColumnProfile) -> Warning {
+    let (name, n) = (&column.name, column.distinct);
+    if n == 2 {
+        let message = format!(
+            "\"{name}\" has two different whole values, which are taken for classes; \"task\": \"regression\" predicts it \
+             as a number"
+        );
+        return warning("numbers-as-classes", Some(name), message);
+    }
+    let message = format!(
+        "\"{name}\" has {n} different whole values and is predicted as a number; if they stand for classes, set \
+         \"task\": \"classification\""
+    );
+    warning("few-whole-values", Some(name), message)
 }
 
 pub(super) fn check_targets(

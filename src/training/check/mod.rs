@@ -41,7 +41,7 @@ pub fn check(
 ) -> Result<Checked, SpecError> {
     let mut warnings = Vec::new();
     let targets = choose_targets(request, data, &mut warnings)?;
-    let task = choose_task(request, &targets)?;
+    let task = choose_task(request, &targets, &mut warnings)?;
     check_targets(&targets, task, data)?;
     let features = choose_features(request, data, &targets, &mut warnings)?;
     let mut settings = Settings::default();
@@ -122,6 +122,41 @@ mod tests {
             "invalid-parameter"
         );
         assert_eq!(refused(serde_json::json!({"targets": ["y", "label"]})).0, "invalid-parameter");
+    }
+
+    #[test]
+    fn whole_numbers_of_few_values_may_be_classes() {
+        let of = |f: fn(usize) -> f64| (0..100).map(f).collect::<Vec<f64>>();
+        let table = Table {
+            columns: vec![
+                number("x", of(|i| (i * 37 % 100) as f64)),
+                number("sick", of(|i| (i % 2) as f64)),
+                number("grade", of(|i| (i % 7) as f64)),
+                number("share", of(|i| (i % 5) as f64 / 4.0)),
+                number("half", of(|i| (i % 2) as f64 / 2.0)),
+            ],
+        };
+        let mut description = describe(&table);
+        for (column, (min, max)) in
+            description.columns.iter_mut().zip([(0.0, 99.0), (0.0, 1.0), (0.0, 6.0), (0.0, 1.0), (0.0, 0.5)])
+        {
+            (column.min, column.max) = (Some(min), Some(max));
+        }
+        let checked = |json| {
+            let checked = check(&request(json), &description, "t", &Limits::default()).unwrap();
+            (checked.spec.task, checked.warnings.into_iter().map(|warning| warning.code).collect::<Vec<_>>())
+        };
+        let of = |target: &str| checked(serde_json::json!({ "target": target }));
+        assert_eq!(of("sick"), (Task::Classification, vec!["numbers-as-classes".to_owned()]));
+        assert_eq!(of("grade"), (Task::Regression, vec!["few-whole-values".to_owned()]));
+        for target in ["x", "share", "half"] {
+            assert_eq!(of(target), (Task::Regression, Vec::new()));
+        }
+        let asked = |task: &str| checked(serde_json::json!({"target": "sick", "task": task}));
+        assert_eq!(asked("regression"), (Task::Regression, Vec::new()), "what was asked for is no news");
+        assert_eq!(asked("classification"), (Task::Classification, Vec::new()));
+        let several = checked(serde_json::json!({"targets": ["sick", "grade"]}));
+        assert_eq!(several, (Task::Regression, Vec::new()), "several targets are all numbers");
     }
 
     #[test]
