@@ -115,7 +115,8 @@ pub fn baseline_names(task: Task) -> [&'static str; 3] {
 }
 
 /// What something simple answers to the rows of `test`, fitted on `training`: numbers in the
-/// targets' units or probabilities, `[rows, outputs]` each, in the order of [`baseline_names`].
+/// targets' units or probabilities, `[rows, outputs]` each, in the order of [`baseline_names`]. Where the
+/// networks learn logarithms, so do all but the mean.
 #[expect(clippy::too_many_arguments, reason = "a struct of these would be built in one place only")]
 pub fn baseline_answers(
     task: Task,
@@ -131,7 +132,13 @@ pub fn baseline_answers(
     let n_test = test.features.len() / width;
     let truth = as_numbers(&training.truth, outputs);
     let rows = Rows { features: &training.features, width, truth: &truth, outputs };
-    let prior = baseline::mean(&rows);
+    let in_units = |answers: &[f64]| -> Vec<f64> {
+        let targets = (0..outputs).cycle();
+        answers.iter().zip(targets).map(|(y, target)| member.in_units(target, *y)).collect()
+    };
+    // Of the values themselves: where logarithms are learned, the mean of those is no mean of the values.
+    let truth_in_units = if task == Task::Regression { in_units(&truth) } else { truth.clone() };
+    let prior = baseline::mean(&Rows { truth: &truth_in_units, ..rows });
     let mean: Vec<f64> = prior.iter().copied().cycle().take(n_test * outputs).collect();
     let mut neighbours = baseline::nearest_neighbours(&rows, &test.features, seed, compute.backend);
     if task == Task::Classification {
@@ -142,10 +149,7 @@ pub fn baseline_answers(
         return Ok([mean, linear, neighbours]);
     }
     let linear = baseline::apply_linear(&baseline::fit_linear(&rows), &test.features, width, outputs);
-    let in_units = |answers: Vec<f64>| -> Vec<f64> {
-        answers.iter().zip((0..outputs).cycle()).map(|(y, target)| member.in_units(target, *y)).collect()
-    };
-    Ok([mean, linear, neighbours].map(in_units))
+    Ok([mean, in_units(&linear), in_units(&neighbours)])
 }
 
 /// Multinomial logistic regression: a network without hidden layers.
@@ -241,6 +245,18 @@ pub fn coverage(prepared: &Prepared, manifest: &Manifest, rows: &[usize], output
     json!({ "nominal": manifest.confidence, "per_target": per_target })
 }
 
+/// As [`coverage`], where there is no test part: on the rows that the intervals or sets were made from it
+/// would say nothing.
+pub fn unmeasured_coverage(manifest: &Manifest) -> Value {
+    let per_target: Map<String, Value> =
+        manifest.targets.iter().map(|target| (target.name().to_owned(), Value::Null)).collect();
+    json!({
+        "nominal": manifest.confidence,
+        "per_target": per_target,
+        "reason": "no rows were kept for a test, and those that are left made the intervals",
+    })
+}
+
 /// Rows that [`flagged`] judges at most.
 const MAX_JUDGED: usize = 1000;
 
@@ -315,9 +331,12 @@ pub fn of_manifest(manifest: &Manifest) -> Value {
     let targets: Vec<Value> = manifest
         .targets
         .iter()
-        .map(|target| match target {
+        .enumerate()
+        .map(|(k, target)| match target {
             Target::Number { name, unit, min, max } => {
-                json!({ "name": name, "kind": "number", "unit": unit, "range": [min, max] })
+                // What the networks, and the linear and the nearest-neighbours baseline, learn of it.
+                let scale = if manifest.members[0].is_logarithmic(k) { "log" } else { "linear" };
+                json!({ "name": name, "kind": "number", "unit": unit, "range": [min, max], "scale": scale })
             }
             Target::Class { name, classes, .. } => {
                 json!({ "name": name, "kind": "class", "classes": classes })

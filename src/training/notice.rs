@@ -65,6 +65,16 @@ pub(super) fn unbounded(calibration: &Calibration, n: usize, confidence: f64) ->
     })
 }
 
+/// Metrics of rows that the networks were not fitted on, but chosen by.
+pub(super) fn no_test_part(split: &Split) -> Option<Warning> {
+    split.test.is_empty().then(|| {
+        let message = "no rows are kept for a test: the metrics are those of the rows left out of the folds, which also \
+                       chose the epochs, and so a little too good; how often intervals hold the truth is not measured"
+            .to_owned();
+        Warning { code: "no-test-part".to_owned(), column: None, message }
+    })
+}
+
 /// Networks that could not be trained again on all rows.
 pub(super) fn refit_left_out() -> Warning {
     let message =

@@ -44,6 +44,7 @@ pub(super) fn run(
     warnings.extend(noticed);
     warnings.extend(notice::leaks(&prepared));
     warnings.extend(notice::copies(&prepared, &split));
+    warnings.extend(notice::no_test_part(&split));
     warnings.extend(notice::fewer_folds(&prepared, &split));
     warnings.extend(notice::without_time(&prepared, &keys, &split));
     let cases = notice::repeated_cases(&prepared);
@@ -239,7 +240,11 @@ impl Session<'_> {
         let baselines = Value::Object(baselines);
         manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
         let measured = json!({
-            "coverage": card::coverage(self.prepared, &manifest, &judged, &outputs),
+            "coverage": if split.test.is_empty() {
+                card::unmeasured_coverage(&manifest)
+            } else {
+                card::coverage(self.prepared, &manifest, &judged, &outputs)
+            },
             "domain": card::flagged(self.prepared, &manifest, &judged),
             "comparison": card::comparison(self.prepared, &manifest, &judged, &outputs),
             "importance":
@@ -721,7 +726,7 @@ mod tests {
         let column = |name: &str| &table.column(name).unwrap().values;
         let cell = |row: usize, name: &str| match column(name) {
             Values::Number(values) if values[row].is_finite() => Cell::Number(values[row]),
-            Values::Category { codes, levels } => Cell::Text(levels[codes[row] as usize].clone()),
+            Values::Category { codes, levels } => Cell::Text(levels[codes[row] as usize].clone().into()),
             _ => Cell::Missing,
         };
         let names: Vec<&str> = model.inputs().iter().map(|input| input.name.as_str()).collect();
@@ -879,6 +884,62 @@ mod tests {
         let (low, high) = bounds.as_ref().unwrap()[0];
         assert!(low < values[0] && values[0] < high);
         assert_eq!(predictions.in_domain, [true]);
+    }
+
+    #[test]
+    fn without_a_test_part_no_coverage_is_claimed_and_the_scores_are_qualified() {
+        let mut request = small("y");
+        request["epochs"] = json!(5);
+        request["validation"] = json!({"test_size": 0, "folds": 2});
+        let trained = run_on(&waves(), request, &COMPUTE).unwrap();
+        assert!(trained.metrics["rmse"].is_number());
+        let coverage = &trained.card["coverage"];
+        assert!(coverage["per_target"]["y"].is_null() && coverage["reason"].is_string(), "{coverage}");
+        assert!(trained.warnings.iter().any(|warning| warning.code == "no-test-part"));
+    }
+
+    #[test]
+    fn response_curves_are_means_of_what_is_answered() {
+        let table = waves();
+        for target in ["y", "label"] {
+            let mut request = small(target);
+            request["epochs"] = json!(3);
+            request["exclude"] = json!(["z", "b", "c", "label", "y"]);
+            request["exclude"].as_array_mut().unwrap().retain(|name| name != target);
+            let trained = run_on(&table, request, &COMPUTE).unwrap();
+            // With one input alone, the mean over the rows is the answer to any.
+            let curve = &trained.card["response_curves"][0];
+            for x in [0, 10, 20] {
+                let cells = [Cell::Number(curve["x"][x].as_f64().unwrap())];
+                let answer = trained.model.predict(&cells, 1, &PredictOptions::default()).unwrap();
+                let (name, own) = match &answer.targets[0] {
+                    TargetPrediction::Number { values, .. } => ("y", values[0]),
+                    TargetPrediction::Class { probabilities, classes, .. } => {
+                        (classes[0].as_str(), probabilities[0])
+                    }
+                };
+                let shown = curve["y"][name][x].as_f64().unwrap();
+                assert!((own - shown).abs() < 1e-5, "{target}: {own} is answered, {shown} shown");
+            }
+        }
+    }
+
+    #[test]
+    fn the_mean_of_a_target_that_is_learned_by_its_logarithm_is_that_of_its_values() {
+        let table = heavy_tail();
+        let test: Vec<usize> = (0..60).collect();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: Some(&test) };
+        let mut request = small("y");
+        request["epochs"] = json!(2);
+        let trained =
+            train(&data, &spec(&table, request), &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        let Values::Number(y) = &table.column("y").unwrap().values else { panic!() };
+        let mean = y[60..].iter().sum::<f64>() / 240.0;
+        let expected = y[..60].iter().map(|y| (y - mean).abs()).sum::<f64>() / 60.0;
+        let mae = trained.card["baselines"]["mean"]["mae"].as_f64().unwrap();
+        assert!((mae / expected - 1.0).abs() < 1e-3, "{mae} instead of {expected}");
+        assert_eq!(trained.card["targets"][0]["scale"], "log");
     }
 
     #[test]

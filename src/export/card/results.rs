@@ -133,17 +133,24 @@ pub(super) fn uncertainty(facts: &Facts) -> Vec<Block> {
         let measured = own["measured"].as_f64().map_or_else(|| shown(&Value::Null), percent);
         vec![target.clone(), percent(nominal), measured, shown(&own[key])]
     });
-    vec![
+    let table = Block::Table {
+        header: vec!["target".to_owned(), "promised".to_owned(), "measured".to_owned(), size.to_owned()],
+        rows: rows.collect(),
+    };
+    let (introduction, table) = match coverage["reason"].as_str() {
+        Some(reason) => (format!("How often they hold the truth was not measured: {reason}."), None),
+        None => ("On the rows of the scores above, they held the truth this often:".to_owned(), Some(table)),
+    };
+    let what_came = if is_regression { "an interval" } else { "a set of classes" };
+    let mut blocks = vec![
         Block::Heading("Uncertainty and domain".to_owned()),
         Block::Text(format!(
-            "Each answer comes with {what} calibrated by split conformal prediction on rows that the networks in \
-             question were not fitted on. On the rows of the scores above, they held the truth this often:",
-            what = if is_regression { "an interval" } else { "a set of classes" }
+            "Each answer comes with {what_came} calibrated by split conformal prediction on rows that the networks in \
+             question were not fitted on. {introduction}"
         )),
-        Block::Table {
-            header: vec!["target".to_owned(), "promised".to_owned(), "measured".to_owned(), size.to_owned()],
-            rows: rows.collect(),
-        },
+    ];
+    blocks.extend(table);
+    blocks.push(
         Block::Text(format!(
             "A row counts as outside the domain when an input lies more than {} % of its range outside it, when a \
              category was never seen, or when fewer than {} % of the training rows are as strange, be it by their \
@@ -154,7 +161,8 @@ pub(super) fn uncertainty(facts: &Facts) -> Vec<Block> {
             100.0 * LEAST_SHARE,
             if is_regression { ", and is widened with the distance" } else { "" }
         )),
-    ]
+    );
+    blocks
 }
 
 /// How much worse the answers become without each input.
