@@ -251,7 +251,7 @@ fn table_start(filled: &[&SampleRow], usual: usize) -> usize {
     let mut fills: Vec<usize> = table.iter().map(|row| row.n_filled()).collect();
     fills.sort_unstable();
     // Rows of nothing but a name, as wells without a sample have, do not show how full a table is.
-    let is_of_names = fills.get(fills.len() / 2) == Some(&1) && usual > 2;
+    let is_of_names = fills.get(fills.len() / 2) == Some(&1) && usual > 2 && fills.len() > 10;
     let middle = if is_of_names { fills.len() * 9 / 10 } else { fills.len() / 2 };
     let typical = fills.get(middle).copied().unwrap_or(1);
     let used = table.iter().map(|row| n_used(row)).max().unwrap_or(usual);
