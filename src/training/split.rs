@@ -387,11 +387,11 @@ mod tests {
             let wanted = ValidationRequest { folds: Some(folds), ..method("group") };
             let split = split(&rows, &Spec { seed, ..spec(wanted) }).unwrap();
             assert_partition(&split, &usable);
-            assert!(split.test.len().abs_diff(120) <= 10, "{} rows to test, not 120", split.test.len());
+            assert!(split.test.len().abs_diff(120) <= 30, "{} rows to test, not 120", split.test.len());
             for fold in &split.folds {
                 assert!(keys_of(&fold.training).is_disjoint(&keys_of(&fold.validation)));
                 assert!(keys_of(&fold.training).is_disjoint(&keys_of(&split.test)));
-                assert!(folds > 1 || fold.validation.len().abs_diff(96) <= 10, "{}", fold.validation.len());
+                assert!(folds > 1 || fold.validation.len().abs_diff(96) <= 30, "{}", fold.validation.len());
             }
             // The large group has a fold to itself, and the others share the other rows evenly.
             let others = split.folds.iter().filter(|fold| !keys_of(&fold.validation).contains(&0));
