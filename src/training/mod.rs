@@ -32,6 +32,7 @@ mod run;
 pub mod schedule;
 pub mod spec;
 pub mod split;
+mod sureness;
 pub mod team;
 pub mod truth;
 mod turns;

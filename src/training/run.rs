@@ -12,6 +12,7 @@ use super::random::{Purpose, shuffled, stream};
 use super::response::curves;
 use super::spec::{Preset, Spec, SplitMethod};
 use super::split::{Rows, Split, split};
+use super::sureness;
 use super::team::Team;
 use super::truth::TruthColumns;
 use super::view::View;
@@ -127,6 +128,9 @@ fn fitting_rows(split: &Split) -> Vec<usize> {
     rows
 }
 
+/// Rows that tell how sure the folds are together, at most.
+const MAX_SURENESS_ROWS: usize = 2000;
+
 /// What stays the same from the first network to the card.
 struct Session<'a> {
     prepared: &'a Prepared<'a>,
@@ -209,6 +213,11 @@ impl Session<'_> {
             n_training_rows: split.folds[0].training.len(),
         };
         manifest.calibration = self.calibrate(&manifest, &held_out, &held_out_outputs);
+        if let Calibration::ClassScores { scale, .. } = &mut manifest.calibration {
+            let (alone, together) = self.surenesses(split, &manifest.members, &chosen);
+            scale.temperature =
+                sureness::of_several(&alone, &together, self.view.shape.outputs, scale.temperature);
+        }
         let unbounded = notice::unbounded(&manifest.calibration, held_out.len(), spec.confidence);
         unbounded.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
         warnings.extend(unbounded);
@@ -272,6 +281,32 @@ impl Session<'_> {
             message: format!("the finished model cannot be read back: {error}"),
         })?;
         Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
+    }
+
+    /// What the folds answer to rows of another, each fold alone and all together, as logits; nothing where
+    /// there is one fold. `members` and `chosen` are the networks, those of all folds of one variant after
+    /// the other.
+    fn surenesses(&self, split: &Split, members: &[Member], chosen: &[Fitted]) -> (Vec<f64>, Vec<f64>) {
+        let (n_folds, task, n_classes) = (split.folds.len(), self.spec().task, self.view.shape.outputs);
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for (own, fold) in split.folds.iter().enumerate().filter(|_| n_folds > 1) {
+            let step = (fold.validation.len() * n_folds).div_ceil(MAX_SURENESS_ROWS);
+            let rows: Vec<usize> = fold.validation.iter().copied().step_by(step.max(1)).collect();
+            let of_folds: Vec<Vec<f64>> = (0..n_folds)
+                .filter(|other| *other != own)
+                .map(|other| {
+                    let variants = (other..members.len()).step_by(n_folds);
+                    let weights: Vec<f64> = variants.clone().map(|i| members[i].weight).collect();
+                    let each: Vec<Vec<f64>> = variants
+                        .map(|i| self.answers_of(&chosen[i].best.network, &members[i], &rows))
+                        .collect();
+                    combine(&each, &weights, task, n_classes)
+                })
+                .collect();
+            together.extend(combine(&of_folds, &vec![1.0; of_folds.len()], task, n_classes));
+            alone.extend(of_folds.concat());
+        }
+        (alone, together)
     }
 
     /// The scale of each numeric target, in its unit, by which errors in several targets are compared.
