@@ -8,15 +8,13 @@
 
 use crate::model::interval::probabilities;
 
-/// The least share of the temperature of one fold that is left for all of them.
-const LEAST_SHARE: f64 = 0.5;
-
 /// The temperature at which the answers of all folds, `together`, are as sure as those of each of them,
 /// `alone`, are at `temperature`. Both are logits, `[n, n_classes]`, to the same rows.
+///
+/// Only what was taken from them is given back: at 1 they are as sure as they say.
 pub(super) fn of_several(alone: &[f64], together: &[f64], n_classes: usize, temperature: f64) -> f64 {
     let wanted = mean_entropy(alone, n_classes, temperature);
-    // Not above: answers that are all nearly certain say nothing.
-    let (mut low, mut high) = (LEAST_SHARE * temperature, temperature);
+    let (mut low, mut high) = (temperature.min(1.0), temperature);
     if mean_entropy(together, n_classes, high) <= wanted {
         return temperature;
     }
@@ -52,11 +50,12 @@ mod tests {
         let each = folds(3.0);
         let together = combine(&each, &[1.0; 4], Task::Classification, 2);
         let alone = each.concat();
-        let temperature = of_several(&alone, &together, 2, 1.5);
-        assert!((0.75..1.3).contains(&temperature), "{temperature}");
-        let (one, all) = (mean_entropy(&alone, 2, 1.5), mean_entropy(&together, 2, temperature));
+        let temperature = of_several(&alone, &together, 2, 3.0);
+        assert!((1.05..2.9).contains(&temperature), "{temperature}");
+        let (one, all) = (mean_entropy(&alone, 2, 3.0), mean_entropy(&together, 2, temperature));
         assert!((one - all).abs() < 1e-6, "{one} {all}");
-        assert!(mean_entropy(&together, 2, 1.5) > one + 0.01, "the mean was less sure");
+        assert!(mean_entropy(&together, 2, 3.0) > one + 0.01, "the mean was less sure");
+        assert_eq!(of_several(&alone, &together, 2, 0.7), 0.7, "nothing was taken from them");
     }
 
     #[test]
