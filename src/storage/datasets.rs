@@ -6,7 +6,7 @@ use crate::id::DatasetId;
 use crate::storage::{
     Db, Page, Result, Slice,
     column::{Count, Document, from_row},
-    with_pool,
+    with_pool, written,
 };
 use chrono::{DateTime, Utc};
 
@@ -113,7 +113,7 @@ pub async fn list(db: &Db, page: &Page) -> Result<Slice<DatasetRecord>> {
 /// Trainings that wait for this dataset fail with `dataset-deleted` when a worker takes them.
 pub async fn delete(db: &Db, dataset_id: DatasetId) -> Result<Option<DatasetRecord>> {
     const DELETE: &str = "DELETE FROM datasets WHERE dataset_id = $1 RETURNING *";
-    Ok(with_pool!(db, |pool| sqlx::query_as(DELETE).bind(dataset_id).fetch_optional(pool).await)?)
+    Ok(with_pool!(db, |pool| sqlx::query_as(DELETE).bind(dataset_id).fetch_all(pool).await.map(written))?)
 }
 
 /// The ids of all datasets; for the sweep.

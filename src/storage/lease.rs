@@ -4,7 +4,7 @@
 //! A claim takes a row that waits, or whose worker has let its lease run out. Every later write shows the [`Lease`] that
 //! the claim gave; one that finds no row is refused, because the job is another worker's now, or has ended.
 
-use super::{Db, JobError, Result, column::Document, with_pool};
+use super::{Db, JobError, Result, column::Document, with_pool, written};
 use crate::id::TrainingId;
 use chrono::{DateTime, Duration, Utc};
 use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow};
@@ -48,8 +48,9 @@ macro_rules! write_leased {
             .bind($lease.owner)
             .bind($lease.attempt)
             $(.bind($value))*
-            .fetch_optional(pool)
-            .await)?;
+            .fetch_all(pool)
+            .await
+            .map($crate::storage::written))?;
         asked.ok_or($crate::storage::StorageError::LeaseLost)
     }};
 }
@@ -130,8 +131,9 @@ where
         .bind(now)
         .bind(now + lease)
         .bind(i64::from(max_crashes))
-        .fetch_optional(pool)
-        .await)?)
+        .fetch_all(pool)
+        .await
+        .map(written))?)
 }
 
 /// The statement of [`expire`] for a table. `$reset` is what an ended job does not keep.

@@ -59,3 +59,9 @@ macro_rules! with_pool {
     };
 }
 pub(crate) use with_pool;
+
+/// The row that a statement has written, of all its rows. Such a statement is read to its end: SQLite commits there, and
+/// a row that is taken before, as `fetch_optional` does, may be one that a full disk or a crash takes back.
+fn written<T>(mut rows: Vec<T>) -> Option<T> {
+    rows.pop()
+}

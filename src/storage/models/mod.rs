@@ -15,7 +15,7 @@ use crate::id::{DatasetId, ModelId, TrainingId};
 use crate::storage::{
     Db, Result, StorageError,
     column::{Count, Document, from_row, texts},
-    with_pool,
+    with_pool, written,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -335,8 +335,7 @@ pub async fn set_status(db: &Db, model_id: ModelId, status: ModelStatus) -> Resu
 /// # Errors
 /// [`StorageError::HasAliases`] while an alias points to the model.
 pub async fn delete(db: &Db, model_id: ModelId) -> Result<Option<ModelRecord>> {
-    // The condition, and not the foreign key, refuses on SQLite: with RETURNING, the row is handed out before the key
-    // is checked. On PostgreSQL the key covers an alias that is set in this moment.
+    // The key covers an alias that is set in this moment on PostgreSQL.
     const DELETE: &str = concat!(
         "DELETE FROM models
          WHERE model_id = $1
@@ -345,7 +344,7 @@ pub async fn delete(db: &Db, model_id: ModelId) -> Result<Option<ModelRecord>> {
         columns_without_aliases!()
     );
     let deleted: sqlx::Result<Option<ModelRecord>> =
-        with_pool!(db, |pool| sqlx::query_as(DELETE).bind(model_id).fetch_optional(pool).await);
+        with_pool!(db, |pool| sqlx::query_as(DELETE).bind(model_id).fetch_all(pool).await.map(written));
     match deleted {
         Ok(Some(model)) => Ok(Some(model)),
         Err(error) if !alias::is_foreign_key(&error) => Err(error.into()),

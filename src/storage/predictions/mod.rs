@@ -24,7 +24,7 @@ use crate::{
         BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
         column::{Count, Document, from_row, texts},
         lease::asked_to_stop,
-        with_pool,
+        with_pool, written,
     },
 };
 use chrono::{DateTime, Utc};
@@ -184,8 +184,9 @@ pub async fn enqueue(
         .bind(now)
         .bind(to_i64(limits.files))
         .bind(to_i64(limits.bytes))
-        .fetch_optional(pool)
-        .await)?;
+        .fetch_all(pool)
+        .await
+        .map(written))?;
     if let Some(row) = row {
         return Ok(row);
     }
@@ -246,15 +247,16 @@ pub async fn request_cancel(
     Ok(with_pool!(db, |pool| sqlx::query_as(REQUEST_CANCEL)
         .bind(prediction_id)
         .bind(now)
-        .fetch_optional(pool)
-        .await)?)
+        .fetch_all(pool)
+        .await
+        .map(written))?)
 }
 
 /// Removes the row and returns it; `None` if it was not there. The caller removes the blobs after. A worker that holds
 /// the job finds its lease lost.
 pub async fn delete(db: &Db, prediction_id: PredictionId) -> Result<Option<PredictionRecord>> {
     const DELETE: &str = "DELETE FROM predictions WHERE prediction_id = $1 RETURNING *";
-    Ok(with_pool!(db, |pool| sqlx::query_as(DELETE).bind(prediction_id).fetch_optional(pool).await)?)
+    Ok(with_pool!(db, |pool| sqlx::query_as(DELETE).bind(prediction_id).fetch_all(pool).await.map(written))?)
 }
 
 /// Removes the jobs that ended before `before` and returns them, for the caller to remove their blobs.

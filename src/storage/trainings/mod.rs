@@ -31,7 +31,7 @@ use crate::storage::{
     BlobKey, Db, JobError, JobStatus, Page, Result, Slice, StorageError,
     column::{Document, from_row},
     lease::asked_to_stop,
-    with_pool,
+    with_pool, written,
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -143,8 +143,9 @@ pub async fn enqueue(
         .bind(Document(training.warnings))
         .bind(now)
         .bind(limit)
-        .fetch_optional(pool)
-        .await)?;
+        .fetch_all(pool)
+        .await
+        .map(written))?;
     row.ok_or(StorageError::QueueFull { limit: queue_limit })
 }
 
@@ -227,8 +228,9 @@ pub async fn request_cancel(
     let changed: Option<TrainingRecord> = with_pool!(db, |pool| sqlx::query_as(REQUEST_CANCEL)
         .bind(training_id)
         .bind(now)
-        .fetch_optional(pool)
-        .await)?;
+        .fetch_all(pool)
+        .await
+        .map(written))?;
     Ok(match changed {
         Some(training) if training.status == JobStatus::Cancelled => Some(Cancellation::Done(training)),
         Some(training) => Some(Cancellation::Requested(training)),
