@@ -5,18 +5,17 @@
 //! machine alone therefore answers only to its names and to those that a setting lists.
 
 use super::error::{Problem, Slug};
-use crate::config::Server;
 use axum::http::{HeaderMap, HeaderValue, Uri, header, uri::Authority};
 use std::net::IpAddr;
 
-/// Refuses a request for another host, or from a page of one.
-pub(super) fn check(server: &Server, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a request for another host than this one and those `allowed`, or from a page of one. `bind` is where the
+/// server listens.
+pub(super) fn check(bind: IpAddr, allowed: &[String], uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     // Where other machines may ask, nobody knows by which names.
-    if server.allowed_hosts.is_empty() && !server.bind.ip().is_loopback() {
+    if allowed.is_empty() && !bind.is_loopback() {
         return Ok(());
     }
-    let is_allowed =
-        |host: &str| is_here(host) || server.allowed_hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
+    let is_allowed = |host: &str| is_here(host) || allowed.iter().any(|own| own.eq_ignore_ascii_case(host));
     let asked = uri.authority().map(|authority| authority.host().to_owned());
     if let Some(host) = asked.or_else(|| headers.get(header::HOST).map(host_of))
         && !is_allowed(&host)
@@ -61,21 +60,16 @@ fn is_here(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
-    use clap::Parser;
 
-    fn is_refused(options: &[&str], host: &'static str, origin: Option<&'static str>) -> bool {
-        #[derive(Parser)]
-        struct Options {
-            #[command(flatten)]
-            settings: Settings,
-        }
-        let options = Options::parse_from(["taqicfd"].iter().chain(options));
+    const HERE: &str = "127.0.0.1";
+
+    fn is_refused(bind: &str, allowed: &[&str], host: &'static str, origin: Option<&'static str>) -> bool {
+        let allowed: Vec<String> = allowed.iter().map(|host| (*host).to_owned()).collect();
         let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
         }
-        check(&options.settings.server, &Uri::from_static("/datasets"), &headers).is_err()
+        check(bind.parse().unwrap(), &allowed, &Uri::from_static("/datasets"), &headers).is_err()
     }
 
     #[test]
@@ -83,7 +77,7 @@ mod tests {
         for host in
             ["localhost:8080", "127.0.0.1", "127.0.0.1:80", "[::1]:8080", "LOCALHOST", "lab.localhost"]
         {
-            assert!(!is_refused(&[], host, None), "{host}");
+            assert!(!is_refused(HERE, &[], host, None), "{host}");
         }
         for host in [
             "evil.example",
@@ -92,21 +86,20 @@ mod tests {
             "10.0.0.1",
             "localhost.evil.example",
         ] {
-            assert!(is_refused(&[], host, None), "{host}");
+            assert!(is_refused(HERE, &[], host, None), "{host}");
         }
-        assert!(!is_refused(&["--allowed-hosts", "lab.ufba.br,other"], "lab.ufba.br:443", None));
-        let public = ["--bind", "0.0.0.0:80"];
-        assert!(!is_refused(&public, "whatever.example", Some("http://whatever.example")));
-        assert!(is_refused(&["--bind", "0.0.0.0:80", "--allowed-hosts", "lab"], "whatever.example", None));
+        assert!(!is_refused(HERE, &["other", "lab.ufba.br"], "lab.ufba.br:443", None));
+        assert!(!is_refused("0.0.0.0", &[], "whatever.example", Some("http://whatever.example")));
+        assert!(is_refused("0.0.0.0", &["lab"], "whatever.example", None));
     }
 
     #[test]
     fn pages_of_other_hosts_are_not_served() {
         for origin in ["http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:8080"] {
-            assert!(!is_refused(&[], "localhost:8080", Some(origin)), "{origin}");
+            assert!(!is_refused(HERE, &[], "localhost:8080", Some(origin)), "{origin}");
         }
         for origin in ["http://evil.example", "https://evil.example:8080", "null", "file://"] {
-            assert!(is_refused(&[], "localhost:8080", Some(origin)), "{origin}");
+            assert!(is_refused(HERE, &[], "localhost:8080", Some(origin)), "{origin}");
         }
     }
 }

@@ -148,7 +148,8 @@ fn refuse_early<'a>(
     if treatment == Treatment::Health {
         return Ok(None);
     }
-    hosts::check(&app.settings().server, request.uri(), request.headers())?;
+    let server = &app.settings().server;
+    hosts::check(server.bind.ip(), &server.allowed_hosts, request.uri(), request.headers())?;
     if app.shutdown().is_cancelled() {
         return Err(Problem::new(Slug::NotReady, "the server is shutting down").closing());
     }
