@@ -18,13 +18,14 @@ use std::{
 };
 
 /// The warnings of a reading that say what became of rows and cells.
-const ABOUT_ROWS: [&str; 16] = [
+const ABOUT_ROWS: [&str; 18] = [
     "codes-kept-as-text",
     "day-or-month",
     "encoding-guessed",
     "footer-left-out",
     "further-tables-left-out",
     "header-assumed",
+    "lines-not-cut",
     "marks-left-out",
     "mixed-column",
     "mostly-numbers",
@@ -32,6 +33,7 @@ const ABOUT_ROWS: [&str; 16] = [
     "repeated-header",
     "sentinel-missing",
     "table-above-left-out",
+    "table-beside-left-out",
     "table-on-its-side",
     "text-as-missing",
     "values-made-missing",

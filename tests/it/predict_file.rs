@@ -190,6 +190,10 @@ async fn what_was_noticed_in_a_file_is_told_with_the_answer() {
     let answer = send(&api, "model=tunnel", "text/csv", table).send().await.unwrap();
     assert_eq!(answer.headers()["taqicfd-file-warnings"], "footer-left-out");
     assert_eq!(answer.text().await.unwrap().trim_end().lines().count(), 4, "without the total");
+    let beside =
+        "T;V;flag;;p;q\n20,5;10,5;FALSO;;1;2\n21,5;9,5;talvez;;2;3\n22,5;9,5;talvez;;;\n23,5;9,5;FALSO;;;\n";
+    let answer = send(&api, "model=tunnel", "text/csv", beside).send().await.unwrap();
+    assert_eq!(answer.headers()["taqicfd-file-warnings"], "table-beside-left-out");
     let as_json = send(&api, "model=tunnel", "text/csv", table).header("Accept", "application/json");
     let as_json = api.send(as_json).await.expect(200);
     assert_eq!(as_json["file_warnings"][0]["code"], "footer-left-out", "{as_json}");
