@@ -12,10 +12,7 @@ use crate::{
     model::Input,
     storage::AnswerFormat,
 };
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The warnings of a reading that say what became of rows and cells.
 const ABOUT_ROWS: [&str; 18] = [
@@ -72,21 +69,13 @@ impl Sheet {
         options: &ReadOptions,
         format: AnswerFormat,
     ) {
-        // The number of a workbook's cell is spelt by its format, which is not known here.
-        if !self.is_text() && format == AnswerFormat::Csv {
+        if hides_spelling(self.report(), format) {
             return;
         }
-        let names = self.names();
-        let as_text: BTreeMap<String, String> =
-            names.iter().map(|name| ((*name).to_owned(), "text".to_owned())).collect();
-        let options = ReadOptions { types: as_text, missing: Some(Vec::new()), ..options.clone() };
+        let options = as_spelt(&self.typed.description, options);
         // Without it, the cells are written as they were understood.
         let spelt = app.read_file(file, filename, &options, &mut |_| {}).await.ok();
-        let is_same = |spelt: &Ingested| {
-            let has = |name: &&str| spelt.description.columns.iter().any(|column| column.name == **name);
-            spelt.description.rows == self.typed.description.rows && names.iter().all(has)
-        };
-        self.spelt = spelt.filter(is_same);
+        self.spelt = spelt.filter(|spelt| has_its_rows(&self.typed.description, &spelt.description));
     }
 
     /// Number of rows.
@@ -99,26 +88,14 @@ impl Sheet {
         &self.typed.description.read
     }
 
-    /// Whether it is a text table, and no workbook.
-    pub fn is_text(&self) -> bool {
-        self.report().format == "csv"
-    }
-
     /// What the answer is where nothing else was asked for: what the file is.
     pub fn own_format(&self) -> AnswerFormat {
-        if self.is_text() { AnswerFormat::Csv } else { AnswerFormat::Xlsx }
+        if is_text(self.report()) { AnswerFormat::Csv } else { AnswerFormat::Xlsx }
     }
 
-    /// An answer in `format`, in the marks of the file: for a workbook, and for a file whose columns stand in their
-    /// places without a mark, those that go with its decimal mark.
+    /// An answer in `format`, in the marks of the file; see [`in_marks_of`].
     pub fn in_its_marks(&self, format: AnswerFormat) -> FileFormat {
-        let ReadReport { delimiter, decimal, .. } = *self.report();
-        let usual = if decimal == ',' { ';' } else { ',' };
-        let delimiter = delimiter.filter(|mark| *mark != ' ').unwrap_or(usual);
-        match format {
-            AnswerFormat::Csv => FileFormat::Csv(CsvStyle { delimiter, decimal }),
-            AnswerFormat::Xlsx => FileFormat::Xlsx,
-        }
+        in_marks_of(self.report(), format)
     }
 
     /// What was noticed about its rows and cells while it was read. What is of interest to a training alone is not
@@ -127,44 +104,53 @@ impl Sheet {
         about_rows(&self.typed.description).cloned().collect()
     }
 
-    /// The names of the columns.
-    pub fn names(&self) -> Vec<&str> {
-        self.typed.description.columns.iter().map(|column| column.name.as_str()).collect()
-    }
-
     /// Whether the file has what a model takes.
     ///
     /// # Errors
     /// Which of the `inputs` it lacks, rather than that every row lacks them, or has in another unit.
     pub fn check(&self, inputs: &[Input]) -> Result<(), Unfit> {
-        self.lacks(inputs).map_or(Ok(()), |detail| Err(Unfit::Lacks(detail)))?;
-        let columns = &self.typed.description.columns;
-        unit_mismatch(inputs, columns).map_or(Ok(()), |detail| Err(Unfit::OtherUnit(detail)))
-    }
-
-    fn lacks(&self, inputs: &[Input]) -> Option<String> {
-        let names = self.names();
-        let missing: Vec<&str> =
-            inputs.iter().map(|input| input.name.as_str()).filter(|name| !names.contains(name)).collect();
-        if missing.is_empty() {
-            return None;
-        }
-        let known: Vec<&str> = names.into_iter().take(20).collect();
-        Some(format!(
-            "the file lacks the columns {}; it has {}. If the header is in another line, name it (header_row=)",
-            missing.join(", "),
-            known.join(", ")
-        ))
+        check(&self.typed.description.columns, inputs)
     }
 
     /// Where the rows are.
     pub fn tables(&self) -> Tables {
-        Tables {
-            n_rows: self.n_rows(),
-            names: self.names().into_iter().map(str::to_owned).collect(),
-            typed: self.typed.parquet_path.clone(),
-            spelt: self.spelt.as_ref().map(|spelt| spelt.parquet_path.clone()),
-        }
+        let spelt = self.spelt.as_ref().map(|spelt| spelt.parquet_path.clone());
+        Tables::new(&self.typed.description, self.typed.parquet_path.clone(), spelt)
+    }
+}
+
+/// Whether a file is a text table, and no workbook.
+fn is_text(report: &ReadReport) -> bool {
+    report.format == "csv"
+}
+
+/// Whether an answer in `format` cannot repeat the cells as they are spelt: the number of a workbook's cell is spelt by
+/// its format, which is not known here.
+pub fn hides_spelling(report: &ReadReport, format: AnswerFormat) -> bool {
+    !is_text(report) && format == AnswerFormat::Csv
+}
+
+/// The options that read every column of the file that became `typed` as it is spelt.
+pub fn as_spelt(typed: &Description, options: &ReadOptions) -> ReadOptions {
+    let as_text = typed.columns.iter().map(|column| (column.name.clone(), "text".to_owned())).collect();
+    ReadOptions { types: as_text, missing: Some(Vec::new()), ..options.clone() }
+}
+
+/// Whether the spelling of a file belongs to the rows and columns that it was understood as.
+pub fn has_its_rows(typed: &Description, spelt: &Description) -> bool {
+    let has = |name: &str| spelt.columns.iter().any(|column| column.name == name);
+    spelt.rows == typed.rows && typed.columns.iter().all(|column| has(&column.name))
+}
+
+/// An answer in `format`, in the marks of the file that was read: for a workbook, and for a file whose columns stand in
+/// their places without a mark, those that go with its decimal mark.
+pub fn in_marks_of(report: &ReadReport, format: AnswerFormat) -> FileFormat {
+    let ReadReport { delimiter, decimal, .. } = *report;
+    let usual = if decimal == ',' { ';' } else { ',' };
+    let delimiter = delimiter.filter(|mark| *mark != ' ').unwrap_or(usual);
+    match format {
+        AnswerFormat::Csv => FileFormat::Csv(CsvStyle { delimiter, decimal }),
+        AnswerFormat::Xlsx => FileFormat::Xlsx,
     }
 }
 
@@ -175,6 +161,30 @@ pub enum Unfit {
     Lacks(String),
     /// A column is in another unit than the model learned it in.
     OtherUnit(String),
+}
+
+/// Whether the `columns` of a file are what a model takes.
+///
+/// # Errors
+/// See [`Sheet::check`].
+pub fn check(columns: &[ColumnProfile], inputs: &[Input]) -> Result<(), Unfit> {
+    lacks(columns, inputs).map_or(Ok(()), |detail| Err(Unfit::Lacks(detail)))?;
+    unit_mismatch(inputs, columns).map_or(Ok(()), |detail| Err(Unfit::OtherUnit(detail)))
+}
+
+fn lacks(columns: &[ColumnProfile], inputs: &[Input]) -> Option<String> {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let missing: Vec<&str> =
+        inputs.iter().map(|input| input.name.as_str()).filter(|name| !names.contains(name)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let known: Vec<&str> = names.into_iter().take(20).collect();
+    Some(format!(
+        "the file lacks the columns {}; it has {}. If the header is in another line, name it (header_row=)",
+        missing.join(", "),
+        known.join(", ")
+    ))
 }
 
 /// What the file that a model was trained on says about others for it.
@@ -195,7 +205,7 @@ pub fn about_rows(read: &Description) -> impl Iterator<Item = &Warning> {
 }
 
 /// Says which of the `inputs` have another unit than the `columns` of a file, where both are known.
-pub fn unit_mismatch(inputs: &[Input], columns: &[ColumnProfile]) -> Option<String> {
+fn unit_mismatch(inputs: &[Input], columns: &[ColumnProfile]) -> Option<String> {
     // `°` and `º`, `m²` and `m2`, `m/s` and `m / s` are spellings of one unit; `mW` and `MW` are not.
     let plain = |unit: &str| -> String {
         let same = |c| match c {
@@ -223,7 +233,7 @@ pub fn unit_mismatch(inputs: &[Input], columns: &[ColumnProfile]) -> Option<Stri
     })
 }
 
-/// The rows of a [`Sheet`], which must live on meanwhile.
+/// The rows of a file, such as of a [`Sheet`], which must live on meanwhile.
 #[derive(Debug, Clone)]
 pub struct Tables {
     /// Number of rows.
@@ -235,6 +245,12 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Those of a file that was read, as [`parquet::write`] wrote them: typed, and as spelt where that is to be repeated.
+    pub fn new(read: &Description, typed: PathBuf, spelt: Option<PathBuf>) -> Self {
+        let names = read.columns.iter().map(|column| column.name.clone()).collect();
+        Self { n_rows: usize::try_from(read.rows).unwrap_or(usize::MAX), names, typed, spelt }
+    }
+
     /// At most `limit` rows from `first` on: typed, and as they are spelt, where that is known.
     pub fn read(&self, first: usize, limit: usize) -> Result<(Table, Option<Table>), ParquetError> {
         let read = |path: &PathBuf| parquet::read_rows(path.as_path(), first, limit);

@@ -1,13 +1,13 @@
 //! A model file in the forms that other programs read, without a server.
 
-use super::offline::write_whole;
+use super::files;
 use crate::{
     export::{Form, onnx, torch},
     model::{Backend, Model},
 };
 use anyhow::{Context, bail};
 use clap::Args;
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, io::Write, path::PathBuf, process::ExitCode};
 
 /// What `taqicfd export` takes.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(super) fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
         let stem = args.model.file_stem().unwrap_or_default().to_string_lossy();
         args.model.with_file_name(form.filename(stem.trim_end_matches(".taqicfd")))
     });
-    write_whole(&output, &written)?;
+    files::write(&output, |file| Ok(file.write_all(&written)?))?;
     eprintln!("{} bytes written to {}", written.len(), output.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,14 @@
 
 mod demo;
 mod export;
-mod offline;
+mod files;
+mod predict;
 mod progress;
 mod serve;
+mod train;
 
 use crate::config::{self, Settings};
+use anyhow::Context;
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -52,11 +55,13 @@ enum Command {
     /// Train on a file without a server, and write the model file.
     #[command(after_long_help = "Examples:\n  taqicfd train ensaio.csv --target Cd\n  \
         taqicfd train ensaio.xlsx --target Cl --target Cd --epochs 100 --output polar.safetensors\n")]
-    Train(offline::TrainArgs),
+    Train(train::TrainArgs),
     /// Predict with a model file without a server.
-    #[command(after_long_help = "Examples:\n  taqicfd predict polar.safetensors new.csv\n  \
-        taqicfd predict polar.safetensors rows.json > predictions.json\n")]
-    Predict(offline::PredictArgs),
+    #[command(
+        after_long_help = "Examples:\n  taqicfd predict polar.safetensors new.csv --output answers.csv\n  \
+        taqicfd predict --model polar.safetensors rows.json > predictions.json\n"
+    )]
+    Predict(predict::PredictArgs),
     /// Write a model file in a form that other programs read.
     #[command(
         after_long_help = "Example:\n  taqicfd export polar.safetensors --format onnx --output polar.onnx\n"
@@ -103,8 +108,8 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         Some(Command::Worker(settings)) => serve::work(settings.check()?),
         Some(Command::Migrate(settings)) => serve::migrate(settings.check()?),
         Some(Command::Demo(settings)) => demo::run(settings.check()?),
-        Some(Command::Train(args)) => offline::train(args),
-        Some(Command::Predict(args)) => offline::predict(args),
+        Some(Command::Train(args)) => train::train(args),
+        Some(Command::Predict(args)) => predict::predict(args),
         Some(Command::Export(args)) => export::export(args),
         Some(Command::Openapi) => print(&crate::http::document().to_pretty_json()?),
         Some(Command::Config(ConfigArgs { what: ConfigCommand::Example })) => {
@@ -162,11 +167,15 @@ pub fn in_language(message: &str) -> String {
 }
 
 /// Writes a result to standard output. A reader that has gone away, as `head` does, is no error.
-#[expect(clippy::unnecessary_wraps, reason = "every subcommand ends in this shape")]
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(ExitCode::SUCCESS)
+    use std::io::{ErrorKind, Write};
+    let mut to = std::io::stdout().lock();
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn backend(backend: config::Backend) -> crate::model::Backend {

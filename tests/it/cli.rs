@@ -99,6 +99,63 @@ fn a_file_is_trained_and_predicted_without_a_server() {
 }
 
 #[test]
+fn a_spreadsheet_is_answered_without_a_server_as_a_spreadsheet() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("waves.csv"), waves(200)).unwrap();
+    let run = |arguments: &[&str]| run(folder.path(), arguments, &[]);
+    let trained = run(&[
+        "train",
+        "waves.csv",
+        "--target",
+        "y",
+        "--epochs",
+        "5",
+        "--preset",
+        "fast",
+        "-o",
+        "m.safetensors",
+    ]);
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+
+    let rows = "Ensaio de junho;;\nz;x;kind\n2,50;1,0;a\n3,25;1,5;b\n";
+    std::fs::write(folder.path().join("rows.csv"), rows).unwrap();
+    let predict = ["predict", "--model", "m.safetensors", "rows.csv", "-o"];
+    let answered = run(&[&predict[..], &["answers.csv"]].concat());
+    assert!(answered.status.success(), "{}", String::from_utf8_lossy(&answered.stderr));
+    let text = std::fs::read_to_string(folder.path().join("answers.csv")).unwrap();
+    let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
+    assert_eq!(lines[0], "z;x;kind;y_predicted;y_lower;y_upper;in_domain;warnings");
+    assert!(
+        lines.len() == 3 && lines[1].starts_with("2,50;1,0;a;") && lines[2].starts_with("3,25;1,5;b;"),
+        "{text}"
+    );
+    assert!(run(&[&predict[..], &["answers.xlsx"]].concat()).status.success());
+    assert!(std::fs::read(folder.path().join("answers.xlsx")).unwrap().starts_with(b"PK"));
+    let other = run(&[&predict[..], &["answers.ods"]].concat());
+    assert!(
+        !other.status.success() && String::from_utf8_lossy(&other.stderr).contains(".csv, .xlsx or .json")
+    );
+
+    std::fs::write(folder.path().join("rows.csv"), rows.replace(";b\n", ";unheard\n")).unwrap();
+    let refused = run(&[&predict[..], &["refused.csv"]].concat());
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("unheard"));
+    let warned = run(&[&predict[..], &["warned.csv", "--unknown-category", "missing"]].concat());
+    assert!(warned.status.success(), "{}", String::from_utf8_lossy(&warned.stderr));
+    let skipped = run(&[&predict[..], &["skipped.json", "--read", "header_row=3", "--explain"]].concat());
+    assert!(
+        !skipped.status.success() && String::from_utf8_lossy(&skipped.stderr).contains("lacks the columns")
+    );
+
+    let mut left: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let expected = ["answers.csv", "answers.xlsx", "m.safetensors", "rows.csv", "warned.csv", "waves.csv"];
+    assert_eq!(left, expected, "nothing half done stays behind");
+}
+
+#[test]
 fn the_openapi_document_is_the_committed_one() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["openapi"], &[]);
