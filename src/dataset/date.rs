@@ -208,6 +208,15 @@ pub fn to_rfc3339(ms: i64) -> String {
     }
 }
 
+/// Milliseconds since midnight as `HH:MM:SS`, with thousandths where there are any.
+pub fn to_time(ms: i64) -> String {
+    match DateTime::from_timestamp_millis(ms) {
+        Some(time) if ms.rem_euclid(1000) == 0 => time.format("%H:%M:%S").to_string(),
+        Some(time) => time.format("%H:%M:%S%.3f").to_string(),
+        None => format!("{ms} ms"),
+    }
+}
+
 /// [`parse`] for a trimmed cell.
 pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
     let mut text = cell;

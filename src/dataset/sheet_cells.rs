@@ -241,8 +241,10 @@ fn date_cell(date: ExcelDateTime) -> OwnedCell {
     if (0.0..1.0).contains(&date.as_f64()) {
         return OwnedCell::Date((date.as_f64() * 86_400_000.0).round() as i64);
     }
+    // Before 1900-03-01 a day is one more than its serial says, which calamine says of the days before 1900 as well.
+    let ahead = if date.as_f64() < 0.0 { 86_400_000 } else { 0 };
     match date.as_datetime() {
-        Some(moment) => OwnedCell::Date(moment.and_utc().timestamp_millis()),
+        Some(moment) => OwnedCell::Date(moment.and_utc().timestamp_millis() - ahead),
         None => OwnedCell::Error,
     }
 }
@@ -322,6 +324,18 @@ fn damaged(error: &impl Display, sheet: Option<&str>) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_before_march_1900() {
+        let shown = |serial: f64| {
+            date_cell(ExcelDateTime::new(serial, calamine::ExcelDateTimeType::DateTime, false))
+                .borrow()
+                .to_text()
+        };
+        assert_eq!(shown(61.0), "1900-03-01T00:00:00Z");
+        assert_eq!(shown(59.0), "1900-02-28T00:00:00Z");
+        assert_eq!(shown(-18_260.0), "1850-01-01T00:00:00Z", "as openpyxl writes it");
+    }
 
     #[test]
     fn times_of_open_document() {

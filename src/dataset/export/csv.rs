@@ -29,6 +29,7 @@ pub(super) fn header(names: &[&str], style: CsvStyle) -> String {
 pub(super) fn rows(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> String {
     let mut text = String::new();
     let mut number = String::new();
+    let times: Vec<bool> = columns.iter().map(ExportColumn::holds_times).collect();
     for row in 0..n_rows {
         for (i, column) in columns.iter().enumerate() {
             separate(&mut text, i, style);
@@ -40,6 +41,7 @@ pub(super) fn rows(columns: &[ExportColumn], n_rows: usize, style: CsvStyle) -> 
                 Cell::Empty => {}
                 Cell::Text(own) => write_text(&mut text, own, style),
                 Cell::Boolean(flag) => text.push_str(if flag { "true" } else { "false" }),
+                Cell::Date(ms) if times[i] => text.push_str(&date::to_time(ms)),
                 Cell::Date(ms) => text.push_str(&date::to_rfc3339(ms)),
                 Cell::Number(value) => {
                     number.clear();

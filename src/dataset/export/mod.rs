@@ -1,7 +1,8 @@
 //! A table as a file that people open: CSV or XLSX.
 //!
-//! A column may come with the texts that stood in its cells. CSV then repeats them letter by letter, and XLSX, where a
-//! number has no spelling, takes them where the typed column has no value, such as for a mark that means "missing".
+//! A column may come with the texts that stood in its cells. CSV then repeats them letter by letter. XLSX, where a number
+//! has no spelling, takes them where the typed column has no value, such as for a mark that means "missing", and where the
+//! number is not all that the text says: `12345678901234567890` is a code, and `25%` a quarter.
 
 //!
 //! ```text
@@ -17,6 +18,8 @@ pub use csv::CsvStyle;
 use super::table::{MISSING_CODE, MISSING_DATE, Values};
 use std::io::{self, Seek, Write};
 use zip::ZipWriter;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// What the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +120,13 @@ impl<'a> ExportColumn<'a> {
             Values::Text(texts) => texts[row].as_deref().map_or(Cell::Empty, Cell::Text),
             _ => Cell::Empty,
         }
+    }
+
+    /// Whether these are times of day, which a reading puts on 1970-01-01: a column of that one day has no dates.
+    fn holds_times(&self) -> bool {
+        let Values::Date(dates) = self.values else { return false };
+        let mut known = dates.iter().filter(|ms| **ms != MISSING_DATE);
+        known.clone().any(|ms| *ms != 0) && known.all(|ms| (0..DAY_MS).contains(ms))
     }
 
     fn text(&self, row: usize) -> Option<&'a str> {
