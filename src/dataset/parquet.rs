@@ -9,6 +9,7 @@ use super::{
     source::Source,
     table::{Column, ColumnKind, MISSING_CODE, MISSING_DATE, Table, Values},
 };
+use polars::io::mmap::MmapBytesReader;
 use polars::prelude::{
     BooleanChunked, Column as Series, DataFrame, DataType, Float64Chunked, Int64Chunked, IntoColumn,
     KeyValueMetadata, NewChunkedArray, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr,
@@ -17,7 +18,7 @@ use polars::prelude::{
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{Cursor, Read, Write},
+    io::{Cursor, Write},
     ops::Range,
     path::Path,
     thread,
@@ -143,9 +144,15 @@ pub fn read_rows<'a>(
     offset: usize,
     limit: usize,
 ) -> Result<Table, ParquetError> {
-    let mut bytes = Vec::new();
-    source.into().open()?.read_to_end(&mut bytes)?;
-    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    match source.into() {
+        // Of a file, only what is asked for comes into memory.
+        Source::Path(path) | Source::Watched(path, _) => rows_of(File::open(path)?, offset, limit),
+        Source::Bytes(bytes) => rows_of(Cursor::new(bytes), offset, limit),
+    }
+}
+
+fn rows_of(from: impl MmapBytesReader, offset: usize, limit: usize) -> Result<Table, ParquetError> {
+    let mut reader = ParquetReader::new(from);
     let json = reader.get_metadata()?.key_value_metadata().iter().flatten().find(|pair| pair.key == KEY);
     let json = json
         .and_then(|pair| pair.value.clone())

@@ -121,11 +121,15 @@ fn arrange_columns<'a>(
             format!("the columns of `{field}` have different lengths: `{}` {}", shorten(name), first.message);
         return Err(Problem::new(Slug::InvalidParameter, detail).with_errors(uneven));
     }
+    let positions: HashMap<&str, usize> =
+        inputs.iter().enumerate().map(|(i, input)| (input.name.as_str(), i)).collect();
     let mut cells = vec![Cell::Absent; n_rows * inputs.len()];
     let mut unknown = Vec::new();
     for (name, values) in columns {
-        let Some(position) = inputs.iter().position(|input| input.name == name) else {
-            unknown.push((0, name));
+        let Some(position) = positions.get(name.as_ref()).copied() else {
+            if unknown.len() < MAX_LISTED {
+                unknown.push((0, name));
+            }
             continue;
         };
         for (row, cell) in values.into_iter().enumerate() {

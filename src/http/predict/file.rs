@@ -203,7 +203,9 @@ pub(super) async fn predict_file(app: &App, request: Request) -> Result<Response
         None => Format::choose(&parts.headers, Format::of(sheet.own_format()))?,
     };
     let Some(format) = format.of_file() else {
-        let table = sheet.tables().read_all().map_err(Problem::internal)?;
+        let tables = sheet.tables();
+        let reading = app.models().work(loaded.clone(), move |_| tables.read_all());
+        let table = reading.await?.map_err(Problem::internal)?;
         let question = Question { data: columns(&table, inputs), field: "file", options: asked.options };
         let answered = ask(app, &loaded, question, cells::problem_by_row).await?;
         let answer = Answer::new(&loaded.record, answered.extras(inputs));
