@@ -2,7 +2,7 @@
 
 use crate::dataset::{ColumnKind, NumberFormat, affix, boolean, date, number, spelling};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 /// One column that a model needs to answer, as it was in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,7 +119,9 @@ impl Input {
         match self.kind {
             ColumnKind::Number if self.is_sentinel(value) => self.read_missing(),
             ColumnKind::Number => Ok((Value::Number(value), None)),
-            ColumnKind::Category => self.read_level(&value.to_string(), unknown),
+            ColumnKind::Category => {
+                self.read_level(self.level_of_number(value).unwrap_or(&value.to_string()), unknown)
+            }
             ColumnKind::Boolean if value == 0.0 || value == 1.0 => Ok((Value::Flag(value == 1.0), None)),
             _ => Err(self.wrong_type(&format!("the number {value}"))),
         }
@@ -179,8 +181,44 @@ impl Input {
         !self.missing_tokens.is_empty() && self.sentinels().any(|sentinel| sentinel == value)
     }
 
+    /// The level that is this number, where only one is: `1.0` and `1` are the same to whoever sends numbers.
+    fn level_of_number(&self, value: f64) -> Option<&str> {
+        let mut equal = self.levels.iter().filter(|level| plain_number(level) == Some(value));
+        let first = equal.next()?;
+        equal.next().is_none().then_some(first)
+    }
+
+    /// The level that a program spells as `text`: `1.0` for `1` and `1` for `1.0`, as tables with gaps are written, or with
+    /// the apostrophe that our own answers put before what looks like a formula.
+    fn level_spelt_otherwise(&self, text: &str) -> Option<usize> {
+        let escaped = text.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULA));
+        let level = match escaped {
+            Some(own) => own.to_owned(),
+            None => whole_number(text).filter(|number| {
+                let level = plain_number(number).and_then(|value| self.level_of_number(value));
+                level == Some(number.as_str())
+            })?,
+        };
+        self.levels.iter().position(|own| *own == level)
+    }
+
+    /// All such spellings, each with the index of its level.
+    pub fn other_spellings(&self) -> Vec<(String, usize)> {
+        let own: HashSet<&str> = self.levels.iter().map(String::as_str).collect();
+        let spellings = self.levels.iter().flat_map(|level| {
+            let escaped = level.starts_with(FORMULA).then(|| format!("'{level}"));
+            whole_number(level).into_iter().chain(escaped)
+        });
+        spellings
+            .filter(|text| !own.contains(text.as_str()))
+            .filter_map(|text| self.level_spelt_otherwise(&text).map(|index| (text, index)))
+            .collect()
+    }
+
     fn read_level(&self, text: &str, unknown: UnknownCategory) -> Result<ReadCell, CellProblem> {
-        if let Some(index) = self.levels.iter().position(|level| level == text) {
+        let known = self.levels.iter().position(|level| level == text);
+        let known = known.or_else(|| self.level_spelt_otherwise(text));
+        if let Some(index) = known {
             return Ok((Value::Level(Some(index)), None));
         }
         let said = format!("\"{}\" was never seen in training", shorten(text));
@@ -253,6 +291,27 @@ impl Input {
     }
 }
 
+/// A number in digits, perhaps with a point: no exponent, no word such as `inf`.
+fn plain_number(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_plain = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
+}
+
+/// `1` as `1.0`, and `1.0` as `1`.
+fn whole_number(text: &str) -> Option<String> {
+    plain_number(text)?;
+    match text.strip_suffix(".0") {
+        Some(whole) if !whole.contains('.') => Some(whole.to_owned()),
+        None if !text.contains('.') => Some(format!("{text}.0")),
+        _ => None,
+    }
+}
+
+/// Spreadsheet programs take a cell that begins so for a formula.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
 /// A boolean as programs write it that count them among the numbers.
 fn zero_or_one(text: &str) -> Option<bool> {
     match text {
@@ -293,6 +352,29 @@ pub fn short_number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_found_however_a_program_spells_their_numbers() {
+        let level = |levels: &[&str], cell: Cell| {
+            let levels = levels.iter().map(|level| (*level).to_owned()).collect();
+            let input = Input { kind: ColumnKind::Category, levels, ..input() };
+            input.read(&cell, UnknownCategory::Error).map(|(value, _)| value).ok()
+        };
+        let at = |index| Some(Value::Level(Some(index)));
+        let text = |text: &'static str| Cell::Text(text.into());
+        for levels in [["1", "2", "x"], ["1.0", "2.0", "x"]] {
+            for cell in [Cell::Number(2.0), text("2"), text("2.0")] {
+                assert_eq!(level(&levels, cell), at(1));
+            }
+            assert_eq!(level(&levels, Cell::Number(3.0)), None);
+            assert_eq!(level(&levels, text("02")), None);
+        }
+        assert_eq!(level(&["7", "007"], text("007")), at(1), "what is spelt so goes first");
+        assert_eq!(level(&["7.0", "007"], Cell::Number(7.0)), None, "two levels are this number");
+        assert_eq!(level(&["2.50", "a"], Cell::Number(2.5)), at(0));
+        assert_eq!(level(&["-ve", "+ve"], text("'+ve")), at(1), "as our own answers spell it");
+        assert_eq!(level(&["ve"], text("'ve")), None);
+    }
 
     fn input() -> Input {
         Input {

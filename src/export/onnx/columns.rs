@@ -312,9 +312,11 @@ fn code_of(graph: &mut Graph, text: &Value, input: &Input) -> Value {
     let mut codes = vec![MISSING];
     let missing = input.missing_tokens.iter().map(|token| (token, MISSING));
     let levels = input.levels.iter().zip(0..);
-    for (known, code) in missing.chain(levels) {
-        if !texts.contains(known) {
-            texts.push(known.clone());
+    let others = input.other_spellings().into_iter().map(|(text, index)| (text, index as i64));
+    let known = missing.chain(levels).map(|(text, code)| (text.clone(), code)).chain(others);
+    for (text, code) in known {
+        if !texts.contains(&text) {
+            texts.push(text);
             codes.push(code);
         }
     }

@@ -12,6 +12,8 @@ are UTC. model.networks are torch modules; `model.encode(rows, 0)` is what the f
 import bisect
 import json
 import math
+import numbers
+import re
 from datetime import date, datetime, timezone
 
 import torch
@@ -19,6 +21,7 @@ from torch import nn
 
 DAY_MS, YEAR_DAYS = 86_400_000.0, 365.2425
 MIN_WIDTH, MARGIN, LEAST_SHARE, NEIGHBOURS, ROUNDING, MAX_LOG_RATIO = 1e-12, 0.05, 0.02, 3, 1e-5, 300.0
+PLAIN_NUMBER = re.compile(r"-?[0-9][0-9]*(\.[0-9]*)?")
 UNKNOWN = object()  # a category that training never saw
 
 ACTIVATIONS = {
@@ -127,7 +130,7 @@ class Model(nn.Module):
         encoder = self.members[member]["encoder"]
         raw = [sum((spread_of(s, v) for s, v in zip(encoder["spreads"], row)), []) for row in values]
         center, factor = (torch.tensor([s[k] for s in encoder["scalings"]], dtype=torch.float64) for k in ("center", "factor"))
-        x = (torch.tensor(raw, dtype=torch.float64).reshape(len(values), -1) - center) * factor
+        x = (torch.tensor(raw, dtype=torch.float64).reshape(len(values), len(center)) - center) * factor
         x = x.clamp(-1e9, 1e9)
         return (x / torch.sqrt(1 + (x / 3) ** 2)).float()
 
@@ -160,13 +163,14 @@ class Model(nn.Module):
             limit = quantile(calibration["residuals"][k], self.manifest["confidence"])
             for row, value in enumerate(outputs[:, k].clamp(target["min"], target["max"]).tolist()):
                 predictions[row][target["name"]] = value
+                low = high = None
                 if limit is not None:
                     width = limit * usual_error(usual_of_targets[k], value) * float(stretch[row])
                     low, high = value - width, value + width
                     if k < len(logarithmic) and logarithmic[k]:
                         ratio = math.exp(min(width, MAX_LOG_RATIO))
                         low, high = value / ratio, value * ratio
-                    intervals[row][target["name"]] = {"lower_bound": low, "upper_bound": high}
+                intervals[row][target["name"]] = {"lower_bound": low, "upper_bound": high}
         return {"predictions": predictions, "intervals": intervals}
 
     def classes(self, outputs):
@@ -220,7 +224,8 @@ class Model(nn.Module):
         """How strange the most surprising pair of values of each row is."""
         pairs = self.manifest["domain"]["pairs"]
         sizes = [len(bins["edges"]) + 2 if "edges" in bins else bins["levels"] + 1 for bins in pairs["bins"]]
-        of_inputs = torch.tensor([[bin_of(bins, v) for bins, v in zip(pairs["bins"], row)] for row in values])
+        of_inputs = [[bin_of(bins, v) for bins, v in zip(pairs["bins"], row)] for row in values]
+        of_inputs = torch.tensor(of_inputs, dtype=torch.long).reshape(len(values), len(sizes))
         most, begin = torch.zeros(len(values), dtype=torch.float64), 0
         for a, b in pairs["pairs"]:
             places = begin + of_inputs[:, a] * sizes[b] + of_inputs[:, b]
@@ -258,15 +263,18 @@ def read(column, row, unknown_category):
     if name not in row:
         raise ValueError(f"the field {name!r} is missing")
     value = row[name]
-    is_missing = value is None or (isinstance(value, float) and not math.isfinite(value)) or is_sentinel(column, value)
+    if isinstance(value, numbers.Real) and not isinstance(value, (int, float)):
+        value = float(value)  # one of numpy's, or of an array
+    is_missing = value is None or value != value or value in (math.inf, -math.inf) or is_sentinel(column, value)
     if is_missing or (isinstance(value, str) and value.strip() in ["", *column["missing_tokens"]]):
         if column["missing_share"] <= 0:
             raise ValueError(f"{name!r} has no value, and training never saw it missing")
         return None
     if kind == "category":
         text = str(value).strip() if not isinstance(value, bool) else str(value).lower()
-        if text in column["levels"]:
-            return column["levels"].index(text)
+        level = level_of(column["levels"], text, isinstance(value, (int, float)) and not isinstance(value, bool))
+        if level is not None:
+            return level
         if unknown_category != "missing":
             raise ValueError(f"{name!r} = {text!r} was never seen in training; known are {column['levels']}")
         return UNKNOWN
@@ -281,6 +289,20 @@ def read(column, row, unknown_category):
         value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
         return float(round(value.timestamp() * 1000))
     return float(value)
+
+
+def level_of(levels, text, is_number):
+    """The index of a category, also in the spellings in which programs send it back: 1.0 for 1 and 1 for 1.0, a number
+    for the level that it is, and an apostrophe before what looks like a formula. None for one never seen."""
+    if text in levels:
+        return levels.index(text)
+    if re.match(r"'[=+\-@]", text):
+        return levels.index(text[1:]) if text[1:] in levels else None
+    if PLAIN_NUMBER.fullmatch(text) and (is_number or "." not in text or re.fullmatch(r"[^.]*\.0", text)):
+        equal = [i for i, level in enumerate(levels) if PLAIN_NUMBER.fullmatch(level) and float(level) == float(text)]
+        if len(equal) == 1 and (is_number or levels[equal[0]] == (text[:-2] if text.endswith(".0") else text + ".0")):
+            return equal[0]
+    return None
 
 
 def spread_of(spread, value):

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Loads the file twice: as anyone would, and with our module, which must answer as `POST /predict` did.
 const CHECK: &str = r#"
-import json, math, sys
+import json, math, numbers
 import torch, taqicfd_model
 
 tensors = torch.load("m.pt", weights_only=True)
@@ -50,6 +50,25 @@ if needed:
         raise SystemExit("a missing value was answered")
     except ValueError as error:
         assert needed in str(error)
+
+# As arrays write what is missing, and as tables with gaps write whole numbers.
+class Lone:
+    """A number that is not one of Python's own, as numpy.float32."""
+    def __init__(self, value): self.value = value
+    def __float__(self): return self.value
+numbers.Real.register(Lone)
+row = asked["rows"][9]
+for c in model.inputs:
+    if c["kind"] == "number" and c["missing_share"]:
+        without = {**row, c["name"]: None}
+        assert model.predict([{**row, c["name"]: Lone(math.nan)}], "missing") == model.predict([without], "missing")
+empty = model.predict([])
+assert empty["predictions"] == [] and empty["in_domain"] == []
+level_of = taqicfd_model.level_of
+assert [level_of(["1", "2"], t, False) for t in ("2", "2.0", "02", "2.00")] == [1, 1, None, None]
+assert [level_of(["1.0", "2.0"], t, False) for t in ("2", "2.0", "2.")] == [1, 1, None]
+assert level_of(["2.50"], "2.5", True) == 0 and level_of(["2.50"], "2.5", False) is None
+assert level_of(["-ve", "+ve"], "'+ve", False) == 1 and level_of(["ve"], "'ve", False) is None
 "#;
 
 #[tokio::test]
