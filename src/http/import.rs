@@ -13,7 +13,10 @@ use crate::{
     app::App,
     id::{DatasetId, ModelId},
     model::{Manifest, Model, ModelError, Task},
-    storage::{BlobKey, Db, NewModel, models},
+    storage::{
+        BlobKey, Db, NewModel,
+        models::{self, Imported},
+    },
     training::card,
 };
 use axum::{
@@ -119,7 +122,11 @@ async fn store(
     app.blobs().put_file(&key, received.file.path()).await?;
     let _changing = app.model_changes().begin();
     let record = match models::import(db, &model, app.clock().now()).await {
-        Ok(record) => record,
+        Ok(Imported::Stored(record)) => *record,
+        Ok(Imported::Known(known)) => {
+            let _ = app.blobs().delete(&key).await;
+            return done(StatusCode::OK, ModelSummary::from(*known));
+        }
         Err(error) => {
             // Whether a database that went away has stored the row is unknown; then the sweep decides.
             if !error.is_transient() {

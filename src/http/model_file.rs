@@ -122,6 +122,9 @@ async fn send_stored(
     if let Some(response) = download::send(app.blobs(), method, headers, &file).await? {
         return Ok(response);
     }
+    if models::get(db, record.model_id).await?.is_none() {
+        return Err(super::models::not_found(&record.model_id.to_string()));
+    }
     models::set_status(db, record.model_id, ModelStatus::Missing).await?;
     Err(Problem::new(Slug::ModelCorrupt, "the file of this model is missing or cut short"))
 }

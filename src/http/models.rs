@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::App,
     id::{DatasetId, ModelId, TrainingId},
+    model::name,
     storage::{
         BlobKey, Db, ModelFilter, ModelRecord, ModelSort, ModelStatus,
         models::{self, ModelPatch},
@@ -344,15 +345,7 @@ pub(super) fn not_found(model_id: &str) -> Problem {
 
 /// Refuses what cannot be the name of a model.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
-    let is_bad = |c: char| c.is_control() || c == '/' || c == '@';
-    if !name.trim().is_empty() && name.chars().count() <= 200 && !name.chars().any(is_bad) {
-        return Ok(());
-    }
-    // What stands behind the two marks is a version or an alias.
-    Err(Problem::invalid(
-        "/model_name",
-        "must have 1 to 200 characters, no control characters, and no / or @",
-    ))
+    name::check(name.trim()).map_err(|message| Problem::invalid("/model_name", message))
 }
 
 /// Refuses labels that no database could look up.

@@ -15,6 +15,7 @@ pub mod file;
 pub mod input;
 pub mod interval;
 pub mod manifest;
+pub mod name;
 pub mod network;
 pub mod scaling;
 pub mod sensitivity;

@@ -123,10 +123,14 @@ impl ModelCache {
                 Err(PredictionError::NotFound)
             }
             // The database is away, but what was asked for is here.
-            Err(error) if error.is_transient() => {
-                entry.cell.get().cloned().ok_or(PredictionError::Storage(error))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => match entry.cell.get() {
+                Some(loaded) if error.is_transient() => Ok(loaded.clone()),
+                Some(_) => Err(error.into()),
+                None => {
+                    self.forget(model_id);
+                    Err(error.into())
+                }
+            },
         }
     }
 
@@ -156,6 +160,10 @@ impl ModelCache {
             Err(error) => {
                 self.forget(model_id);
                 match error {
+                    // It was deleted after its row was read.
+                    PredictionError::Missing if models::get(db, model_id).await?.is_none() => {
+                        return Err(PredictionError::NotFound);
+                    }
                     PredictionError::Missing => {
                         note_status(db, model_id, noted, ModelStatus::Missing).await?;
                     }

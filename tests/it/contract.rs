@@ -408,7 +408,13 @@ async fn an_imported_model_is_the_next_version_and_has_no_training(store: Store)
     let trained = train(&store, "polar", json!({"rmse": 0.5})).await;
     let mut model = new_model("polar", json!({"rmse": 0.25}));
     model.sha256 = "cd".repeat(32);
-    let imported = models::import(db, &model, start_time()).await.unwrap();
+    let import = async |model| models::import(db, model, start_time()).await;
+    let models::Imported::Stored(imported) = import(&model).await.unwrap() else {
+        panic!("it was not there before");
+    };
+    let imported = *imported;
+    let again = models::NewModel { model_id: ModelId::new(), ..model.clone() };
+    assert_eq!(import(&again).await.unwrap(), models::Imported::Known(Box::new(imported.clone())));
     assert_eq!((imported.version, imported.is_imported(), trained.is_imported()), (2, true, false));
     assert_eq!(models::get(db, model.model_id).await.unwrap().as_ref(), Some(&imported));
     assert_eq!(models::card(db, model.model_id).await.unwrap(), Some(model.card.clone()));
@@ -420,7 +426,7 @@ async fn an_imported_model_is_the_next_version_and_has_no_training(store: Store)
     assert_eq!(same("polar", &trained.sha256).await.as_ref(), Some(&trained));
     assert_eq!(same("other", &model.sha256).await, None);
     let other = new_model("Polar", json!({}));
-    match models::import(db, &other, start_time()).await {
+    match import(&other).await {
         Err(StorageError::NameInUse { name }) => assert_eq!(name, "polar"),
         outcome => panic!("{outcome:?}"),
     }

@@ -1,6 +1,6 @@
 //! The one transaction that ends a training with a model.
 
-use super::{ModelRecord, NewModel, columns_without_aliases, name, own_columns};
+use super::{ModelRecord, NewModel, columns, columns_without_aliases, name, own_columns};
 use crate::dataset::Warning;
 use crate::id::{ModelId, TrainingId};
 use crate::storage::{
@@ -79,12 +79,27 @@ macro_rules! stored {
     }};
 }
 
-/// Stores a model that was trained elsewhere, as the next version of its name; its file is stored already.
-/// It has no training and no dataset: its own identifier stands for both.
+/// What came of [`import`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Imported {
+    /// It is listed.
+    Stored(Box<ModelRecord>),
+    /// The name has a version with the same file, and nothing was changed.
+    Known(Box<ModelRecord>),
+}
+
+/// Stores a model that was trained elsewhere, as the next version of its name, unless the same file is there already;
+/// its own file is stored by now. It has no training and no dataset: its own identifier stands for both.
 ///
 /// # Errors
 /// [`StorageError::NameInUse`] if a model has the name in another spelling.
-pub async fn import(db: &Db, model: &NewModel, now: DateTime<Utc>) -> Result<ModelRecord> {
+pub async fn import(db: &Db, model: &NewModel, now: DateTime<Utc>) -> Result<Imported> {
+    const SAME: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM models WHERE name_key = $1 AND sha256 = $2 AND status = 'ready' AND model_id <> $3
+          ORDER BY version DESC LIMIT 1"
+    );
     with_pool!(db, |pool| {
         let mut tx = pool.begin_with(db.begin_write()).await?;
         let other: Option<String> = sqlx::query_scalar(super::OTHER_SPELLING)
@@ -96,8 +111,19 @@ pub async fn import(db: &Db, model: &NewModel, now: DateTime<Utc>) -> Result<Mod
             return Err(StorageError::NameInUse { name });
         }
         let stored = stored!(tx, model, TrainingId(model.model_id.0), now);
+        // Looked for after the counter of the name was taken, for which others of the same name wait.
+        let known: Option<ModelRecord> = sqlx::query_as(SAME)
+            .bind(name::key(&model.model_name))
+            .bind(&model.sha256)
+            .bind(model.model_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(known) = known {
+            tx.rollback().await?;
+            return Ok(Imported::Known(Box::new(known)));
+        }
         tx.commit().await?;
-        Ok(stored)
+        Ok(Imported::Stored(Box::new(stored)))
     })
 }
 

@@ -7,7 +7,7 @@ mod list;
 mod name;
 
 pub use alias::{MAX_ALIAS_CHARS, is_alias, remove_alias, set_alias};
-pub use commit::{Committed, commit, import};
+pub use commit::{Committed, Imported, commit, import};
 pub use index::{index, names, versions};
 pub use list::{ModelFilter, ModelSort, SortKey, list};
 

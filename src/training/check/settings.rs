@@ -2,7 +2,7 @@
 
 use super::validation::n_training_rows;
 use crate::dataset::{ColumnProfile, Description};
-use crate::model::manifest::Task;
+use crate::model::{manifest::Task, name};
 use crate::training::recipe::Defaults;
 use crate::training::spec::{
     Architecture, EarlyStopping, Optimizer, Preset, SettingError, Spec, SpecError, TargetScale, TrainRequest,
@@ -189,15 +189,11 @@ impl Settings {
             .collect()
     }
 
-    /// A model name: 1 to 120 characters, no control characters, no `/` or `@`, which separate a
-    /// version or an alias.
+    /// A model name; one that is made from that of the dataset is mended where it must be.
     fn name(&mut self, pointer: &str, name: &str, given: bool) -> String {
-        let bad = |c: char| c.is_control() || c == '/' || c == '@';
-        let clean: String = name.trim().chars().map(|c| if bad(c) { '-' } else { c }).take(120).collect();
-        if given && (clean != name || clean.is_empty()) {
-            let message =
-                "use 1 to 120 characters, without / and @ and without spaces at the ends".to_owned();
-            self.refuse(pointer, message);
+        let clean = name::mended(name);
+        if given && let Err(message) = name::check(name) {
+            self.refuse(pointer, message.to_owned());
         }
         clean
     }

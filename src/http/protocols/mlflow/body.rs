@@ -17,7 +17,7 @@ use crate::{
 use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Deserializer, de::DeserializeSeed};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 /// What the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for SplitRows<'a> {
 impl<'a> Split<'a> {
     fn into_columns(self) -> Result<Data<'a>, Problem> {
         let (names, rows) = (self.columns, self.data.0);
-        if let Some((i, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        let mut seen = HashSet::new();
+        if let Some((i, name)) = names.iter().enumerate().find(|(_, name)| !seen.insert((*name).clone())) {
             return Err(Problem::invalid(
                 &format!("/dataframe_split/columns/{i}"),
                 format!("the column \"{}\" is there twice", printable(name)),

@@ -13,7 +13,7 @@ use serde::{
     de::{self, DeserializeSeed, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// The element types of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,6 +268,7 @@ pub(super) fn into_data<'a>(mut tensors: Vec<Tensor<'a>>, inputs: &[Input]) -> R
         return Ok(Data::Matrix(cells.chunks(width).map(<[Cell]>::to_vec).collect()));
     }
     let mut columns: Vec<(Cow<'a, str>, Vec<Cell<'a>>)> = Vec::with_capacity(tensors.len());
+    let mut seen = HashSet::new();
     for (i, Tensor { name, shape, cells }) in tensors.into_iter().enumerate() {
         let refuse = |message: &str| {
             Err(Problem::invalid(&format!("/inputs/{i}"), format!("\"{}\" {message}", printable(&name))))
@@ -279,7 +280,7 @@ pub(super) fn into_data<'a>(mut tensors: Vec<Tensor<'a>>, inputs: &[Input]) -> R
                 inputs.len()
             ));
         }
-        if columns.iter().any(|(known, _)| *known == name) {
+        if !seen.insert(name.clone()) {
             return refuse("is there twice");
         }
         columns.push((name, cells));
