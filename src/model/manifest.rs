@@ -124,4 +124,12 @@ impl Target {
             Self::Number { name, .. } | Self::Class { name, .. } => name,
         }
     }
+
+    /// What is answered where the networks say `value`: a number is held in the range that training saw.
+    pub fn in_range(&self, value: f64) -> f64 {
+        match self {
+            Self::Number { min, max, .. } => value.clamp(*min, *max),
+            Self::Class { .. } => value,
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub use input::{Cell, Input, UnknownCategory};
 pub use manifest::{Manifest, Member, Target, Task};
 
 use input::Value;
-use interval::Calibration;
+use interval::{Calibration, UsualError};
 use network::{Network, Ready};
 use sensitivity::Together;
 
@@ -343,6 +343,33 @@ pub fn combine(each: &[Vec<f64>], weights: &[f64], task: Task, n_outputs: usize)
     mean
 }
 
+/// What is answered, in the user's terms and without intervals: numbers in the range that training saw, or
+/// probabilities, `[n, outputs]` as `outputs` of the networks.
+pub fn plain_answers(targets: &[Target], calibration: &Calibration, outputs: &[f64]) -> Vec<f64> {
+    match (targets, calibration) {
+        ([Target::Class { classes, .. }], Calibration::ClassScores { scale, .. }) => {
+            scale.probabilities(outputs, classes.len())
+        }
+        _ => outputs
+            .iter()
+            .zip(targets.iter().cycle())
+            .map(|(value, target)| target.in_range(*value))
+            .collect(),
+    }
+}
+
+/// The bounds of `values` that are off by `limit` at most, in multiples of what is `usual` or as a ratio.
+fn bounds(values: &[f64], limit: f64, usual: Option<&UsualError>, is_logarithmic: bool) -> Vec<(f64, f64)> {
+    let around = |value: &f64| {
+        if is_logarithmic {
+            return interval::of_ratio(*value, limit);
+        }
+        let width = limit * usual.map_or(1.0, |usual| usual.at(*value));
+        (value - width, value + width)
+    };
+    values.iter().map(around).collect()
+}
+
 /// Turns outputs of the networks into answers in the user's units.
 pub fn answers(
     manifest: &Manifest,
@@ -353,21 +380,13 @@ pub fn answers(
     let n_outputs = manifest.shape.outputs;
     let numbers =
         manifest.targets.iter().enumerate().map(|(k, target)| match (target, &manifest.calibration) {
-            (Target::Number { name, min, max, .. }, Calibration::AbsoluteResiduals { residuals, usual }) => {
-                let values: Vec<f64> =
-                    (0..n_rows).map(|row| outputs[row * n_outputs + k].clamp(*min, *max)).collect();
+            (Target::Number { name, .. }, Calibration::AbsoluteResiduals { residuals, usual }) => {
+                let own = outputs.iter().skip(k).step_by(n_outputs);
+                let values: Vec<f64> = own.map(|value| target.in_range(*value)).collect();
                 let usual = usual.get(k).and_then(Option::as_ref);
-                let bounds = residuals.get(k).and_then(|scores| scores.quantile(confidence)).map(|limit| {
-                    let is_logarithmic = manifest.members[0].is_logarithmic(k);
-                    let around = |value: &f64| {
-                        if is_logarithmic {
-                            return interval::of_ratio(*value, limit);
-                        }
-                        let width = limit * usual.map_or(1.0, |usual| usual.at(*value));
-                        (value - width, value + width)
-                    };
-                    values.iter().map(around).collect()
-                });
+                let limit = residuals.get(k).and_then(|scores| scores.quantile(confidence));
+                let is_logarithmic = manifest.members[0].is_logarithmic(k);
+                let bounds = limit.map(|limit| bounds(&values, limit, usual, is_logarithmic));
                 TargetPrediction::Number { name: name.clone(), values, bounds }
             }
             (Target::Class { name, classes, .. }, Calibration::ClassScores { scale, scores }) => {

@@ -1,20 +1,74 @@
-//! How much each variant of the networks has to say.
+//! How much each variant of the networks has to say, and what they say together.
 
+use super::calibration::{held_out_answers, held_out_rows};
 use super::card::score;
+use super::fit::Fitted;
+use super::session::Session;
 use super::truth::TruthColumns;
 use crate::model::combine;
 use crate::model::interval::probabilities;
-use crate::model::manifest::Task;
+use crate::model::manifest::{Member, Task};
 
 /// Picks that the greedy selection makes; a weight is a multiple of one over this.
 const PICKS: usize = 20;
+
+/// The networks that chose their epochs and have something to say, those of the folds of one variant after the
+/// other, with what goes with each.
+pub(super) struct Blend {
+    /// Of each variant.
+    pub(super) weights: Vec<f64>,
+    pub(super) fitted: Vec<Fitted>,
+    pub(super) members: Vec<Member>,
+    /// Rows that the networks of some fold were not fitted on.
+    pub(super) held_out: Vec<usize>,
+    /// What those networks answer to them, all variants together.
+    pub(super) held_out_outputs: Vec<f64>,
+}
+
+impl Blend {
+    /// Weighs the variants of the networks `chosen`.
+    pub(super) fn of(session: &Session, chosen: Vec<Fitted>) -> Self {
+        let task = session.spec().task;
+        let held_out = held_out_rows(session);
+        let of_variants = held_out_answers(session, &chosen);
+        let weights = weights(&session.prepared.truth, &held_out, &of_variants, task, &session.stds());
+        let held_out_outputs = combine(&of_variants, &weights, task, session.width());
+        let of_folds = &session.view.members;
+        let members = (0..chosen.len())
+            .map(|i| Member { weight: weights[i / of_folds.len()], ..of_folds[i % of_folds.len()].clone() })
+            .filter(|member| member.weight > 0.0)
+            .collect();
+        let fitted = kept(&weights, of_folds.len(), chosen);
+        Self { weights, fitted, members, held_out, held_out_outputs }
+    }
+
+    /// The rows that judge the networks, and what they answer to them together: the test part where there is
+    /// one, else the rows left out of the folds.
+    pub(super) fn judged(&self, session: &Session) -> (Vec<usize>, Vec<f64>) {
+        let test = &session.split.test;
+        if test.is_empty() {
+            return (self.held_out.clone(), self.held_out_outputs.clone());
+        }
+        let networks = self.fitted.iter().zip(&self.members);
+        let each: Vec<Vec<f64>> =
+            networks.map(|(fitted, member)| session.answers_of(&fitted.best.network, member, test)).collect();
+        let weights: Vec<f64> = self.members.iter().map(|member| member.weight).collect();
+        (test.clone(), combine(&each, &weights, session.spec().task, session.width()))
+    }
+}
+
+/// Those of the networks `fitted`, `n_folds` for each variant, that have something to say.
+pub(super) fn kept(weights: &[f64], n_folds: usize, fitted: Vec<Fitted>) -> Vec<Fitted> {
+    let all = fitted.into_iter().enumerate().filter(|(index, _)| weights[index / n_folds] > 0.0);
+    all.map(|(_, fitted)| fitted).collect()
+}
 
 /// The weights, adding up to 1, with which the answers of `each` variant to `rows`, which none of their
 /// networks was fitted on, are best together: the variant that helps most is picked again and again,
 /// and a weight is its share of the picks (Caruana et al. 2004, "Ensemble selection").
 ///
 /// Answers are as of [`in_units`](crate::model::in_units), `[rows, outputs]`.
-pub(super) fn weights(
+fn weights(
     truth: &TruthColumns,
     rows: &[usize],
     each: &[Vec<f64>],

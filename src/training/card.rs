@@ -94,21 +94,6 @@ pub fn score(truth: &TruthColumns, rows: &[usize], answers: &[f64], stds: &[(f64
     }
 }
 
-/// Answers as [`score`] takes them, from those of a model.
-pub fn flatten(predictions: &[TargetPrediction], n_rows: usize) -> Vec<f64> {
-    if let [TargetPrediction::Class { probabilities, .. }] = predictions {
-        return probabilities.clone();
-    }
-    let columns: Vec<&[f64]> = predictions
-        .iter()
-        .filter_map(|prediction| match prediction {
-            TargetPrediction::Number { values, .. } => Some(values.as_slice()),
-            TargetPrediction::Class { .. } => None,
-        })
-        .collect();
-    (0..n_rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
-}
-
 /// The names of the baselines, in the order of [`baseline_answers`].
 pub fn baseline_names(task: Task) -> [&'static str; 3] {
     [if task == Task::Regression { "mean" } else { "majority" }, "linear", "nearest_neighbours"]

@@ -124,10 +124,8 @@ pub fn fit(
     // While others have the processor, this network's time stands still.
     let mut paused_s = 0.0;
     let n = training.features.len() / recipe.shape.inputs;
-    let batch = recipe.batch_size.min(n);
-    // The rows left over wait for the next epoch's order: a last batch of few would be noise.
-    let steps_per_epoch = (n / batch) as u64;
-    let total_steps = steps_per_epoch * recipe.epochs as u64;
+    let (batch, steps_per_epoch, total_steps) =
+        (recipe.batch(n), recipe.steps_per_epoch(n), recipe.total_steps(n));
     let diverged = |epoch| TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
     let mut order: Option<(u64, Vec<usize>)> = None;
     loop {

@@ -11,6 +11,9 @@
 
 pub mod baseline;
 mod blend;
+mod board;
+mod budget;
+mod calibration;
 pub mod card;
 pub mod check;
 pub mod checkpoint;
@@ -18,6 +21,7 @@ mod ensemble;
 pub mod event;
 pub mod fit;
 pub mod gradient;
+mod grouped;
 mod importance;
 pub mod initial;
 pub mod metrics;
@@ -30,9 +34,9 @@ pub mod recipe;
 mod response;
 mod run;
 pub mod schedule;
+mod session;
 pub mod spec;
 pub mod split;
-mod sureness;
 pub mod team;
 pub mod truth;
 mod turns;

@@ -47,6 +47,24 @@ pub struct Recipe {
     pub take_epoch: Option<usize>,
 }
 
+impl Recipe {
+    /// Rows per step on a training part of `n` rows.
+    pub fn batch(&self, n: usize) -> usize {
+        self.batch_size.min(n)
+    }
+
+    /// Steps per epoch on `n` rows. Those left over wait for the next epoch's order: a last batch of few would be
+    /// noise.
+    pub fn steps_per_epoch(&self, n: usize) -> u64 {
+        (n / self.batch(n)) as u64
+    }
+
+    /// Steps in all epochs on `n` rows.
+    pub fn total_steps(&self, n: usize) -> u64 {
+        self.steps_per_epoch(n) * self.epochs as u64
+    }
+}
+
 /// The share of the learning rate that the arrays of each role get.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateFactors {

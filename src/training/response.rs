@@ -2,14 +2,13 @@
 //! others stay as they are in real rows (Friedman 2001, "partial dependence").
 
 use super::Compute;
-use super::card::flatten;
 use super::fit::Fitted;
 use super::prepare::Prepared;
 use super::random::{Purpose, shuffled, stream};
 use crate::model::input::{Input, Value as Cell};
 use crate::model::manifest::{Manifest, Target, Task};
 use crate::model::network::Ready;
-use crate::model::{answers, combine, in_units};
+use crate::model::{combine, in_units, plain_answers};
 use serde_json::{Value, json};
 
 /// Points of a curve.
@@ -74,9 +73,8 @@ pub(super) fn curves(
             })
             .collect();
         let outputs = combine(&each, &weights, manifest.task, shape.outputs);
-        let n = POINTS * n_rows;
         // What a request would be answered, before the mean.
-        let answers = flatten(&answers(manifest, &outputs, n, manifest.confidence), n);
+        let answers = plain_answers(&manifest.targets, &manifest.calibration, &outputs);
         let of_point = |answers: &[f64], k: usize| {
             answers.iter().skip(k).step_by(shape.outputs).sum::<f64>() / n_rows as f64
         };

@@ -1,28 +1,28 @@
 //! One training from beginning to end.
 
-use super::blend;
+use super::blend::{Blend, kept};
+use super::calibration::calibrate;
 use super::card::{self, Scores};
-use super::ensemble::{Ensemble, FittedNetworks};
+use super::ensemble::{FittedNetworks, fit_all};
 use super::event::{Event, Stop};
-use super::fit::Fitted;
+use super::grouped;
 use super::importance::importance;
 use super::notice;
 use super::prepare::{Prepared, prepare};
 use super::random::{Purpose, shuffled, stream};
 use super::response::curves;
-use super::spec::{Preset, Spec, SplitMethod};
+use super::session::Session;
+use super::spec::Spec;
 use super::split::{Rows, Split, split};
-use super::sureness;
 use super::team::Team;
-use super::truth::TruthColumns;
-use super::view::View;
+use super::view::{View, fitting_rows, views};
 use super::{Compute, Data, TrainError, Trained};
-use crate::dataset::{ColumnKind, Warning};
+use crate::dataset::Warning;
 use crate::model::domain::{Domain, joint, pairs};
-use crate::model::interval::{Calibration, ProbabilityScale, Scores as SortedScores, UsualError};
-use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member, Task};
+use crate::model::interval::Calibration;
+use crate::model::manifest::{FORMAT, FORMAT_VERSION, Manifest, Member};
 use crate::model::network::Network;
-use crate::model::{Model, answers, combine, file, in_units};
+use crate::model::{Model, file, plain_answers};
 use serde_json::{Map, Value, json};
 
 /// As [`train`](super::train), on the leading thread of `team`.
@@ -38,28 +38,14 @@ pub(super) fn run(
     let prepared = prepare(data.table, data.description, spec)?;
     let keys = prepared.split_keys();
     let rows = Rows { usable: &prepared.usable, keys: &keys, given_test: data.test_rows };
-    let split = split(&rows, spec)?;
-    let all = fitting_rows(&split);
-    let (inputs, noticed) = prepared.inputs(&all)?;
-    let mut warnings = prepared.warnings.clone();
-    warnings.extend(noticed);
-    warnings.extend(notice::leaks(&prepared));
-    warnings.extend(notice::copies(&prepared, &split));
-    warnings.extend(notice::no_test_part(&split));
-    warnings.extend(notice::fewer_folds(&prepared, &split));
-    warnings.extend(notice::without_time(&prepared, &keys, &split));
+    let split = &split(&rows, spec)?;
+    let (inputs, of_inputs) = prepared.inputs(&fitting_rows(split))?;
     let cases = notice::repeated_cases(&prepared);
+    let mut warnings = noticed(&prepared, &keys, split, of_inputs);
     warnings.extend(cases.iter().map(|(_, warning)| warning.clone()));
     warnings.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
 
-    // Decided by all rows that choose or learn, so that each of them has a logarithm.
-    let is_test = |row: &usize| split.test.binary_search(row).is_ok();
-    let rest: Vec<usize> = prepared.usable.iter().copied().filter(|row| !is_test(row)).collect();
-    let logarithmic = prepared.truth.logarithmic(&rest, spec.target_scale);
-    let trainings: Vec<&[usize]> = split.folds.iter().map(|fold| fold.training.as_slice()).collect();
-    let view = View::new(&prepared, inputs, all, &trainings, &logarithmic)?;
-    let refit = spec.refit.then(|| View::of_refit(&prepared, &view, &logarithmic)).transpose()?;
-    let refit = refit.as_ref();
+    let (view, refit) = &views(&prepared, split, inputs)?;
     let logarithms = prepared.logarithms(&view.members[0]);
     logarithms.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
     warnings.extend(logarithms);
@@ -72,15 +58,14 @@ pub(super) fn run(
         view.shape.inputs,
         view.shape.n_parameters()
     )));
-    let ensemble = Ensemble { prepared: &prepared, view: &view, refit, compute, team };
-    let fitted = ensemble.fit(&split, resume, observe, stop)?;
-    let session = Session { prepared: &prepared, view: &view, refit, compute, team };
-    let mut trained = session.finish(&split, fitted, warnings, observe)?;
+    let session = Session { prepared: &prepared, split, view, refit: refit.as_ref(), compute, team, stop };
+    let fitted = fit_all(&session, resume, observe)?;
+    let mut trained = finish(&session, fitted, warnings, observe)?;
     if let Some((column, _)) = cases
         && trained.stopped.is_none()
     {
         observe(Event::Message(format!("scoring one network split by \"{column}\"")));
-        trained.card["grouped"] = match by_group(data, spec, compute, stop, team, &column) {
+        trained.card["grouped"] = match grouped::score(data, spec, compute, stop, team, &column) {
             Ok(metrics) => json!({ "group": column, "metrics": metrics }),
             Err(TrainError::Stopped(reason)) => return Err(TrainError::Stopped(reason)),
             Err(error) => json!({ "group": column, "error": error.to_string() }),
@@ -89,325 +74,176 @@ pub(super) fn run(
     Ok(trained)
 }
 
-/// The metrics of one network that is tested on whole cases of `column`, beside those of a split in
-/// which it knows the cases.
-fn by_group(
-    data: &Data,
-    spec: &Spec,
-    compute: &Compute,
-    stop: &Stop,
-    team: &Team,
-    column: &str,
-) -> Result<Value, TrainError> {
-    let mut spec = spec.clone();
-    spec.preset = Preset::Fast;
-    spec.refit = false;
-    spec.validation.method = SplitMethod::Group;
-    spec.validation.group = Some(column.to_owned());
-    spec.validation.folds = 1;
-    // As a request for such a split has it: names of cases tell nothing about others.
-    let is_category = data.table.column(column).is_some_and(|column| column.kind == ColumnKind::Category);
-    if is_category && spec.features.len() > 1 {
-        spec.features.retain(|feature| feature != column);
-    }
-    if spec.validation.test_size == 0.0 {
-        spec.validation.test_size = 0.2;
-    }
-    let data = Data { test_rows: None, ..*data };
-    let trained = run(&data, &spec, compute, None, &mut |_| {}, stop, team)?;
-    Ok(trained.metrics)
+/// What the user should know of the data before trusting a score.
+fn noticed(prepared: &Prepared, keys: &[u64], split: &Split, of_inputs: Vec<Warning>) -> Vec<Warning> {
+    let mut warnings = prepared.warnings.clone();
+    warnings.extend(of_inputs);
+    warnings.extend(notice::leaks(prepared));
+    warnings.extend(notice::copies(prepared, split));
+    warnings.extend(notice::no_test_part(split));
+    warnings.extend(notice::fewer_folds(prepared, split));
+    warnings.extend(notice::without_time(prepared, keys, split));
+    warnings
 }
 
-/// The rows that inputs, ranges and levels are taken from: those that some network is fitted on.
-fn fitting_rows(split: &Split) -> Vec<usize> {
-    if let [only] = split.folds.as_slice() {
-        return only.training.clone();
+/// Calibrates, scores and describes the networks, and writes the model.
+fn finish(
+    session: &Session,
+    fitted: FittedNetworks,
+    mut warnings: Vec<Warning>,
+    observe: &mut (dyn FnMut(Event) + Send),
+) -> Result<Trained, TrainError> {
+    let (spec, split, n_folds) = (session.spec(), session.split, session.split.folds.len());
+    let FittedNetworks { chosen, refitted } = fitted;
+    let seconds: f64 = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
+    let train_s = seconds / session.lanes();
+    let blend = Blend::of(session, chosen);
+    if blend.weights.len() > 1 {
+        observe(Event::Message(format!("the variants have the weights {:?}", blend.weights)));
     }
-    let mut rows: Vec<usize> = split.folds.iter().flat_map(|fold| &fold.validation).copied().collect();
-    rows.sort_unstable();
-    rows
+    let refitted = kept(&blend.weights, n_folds, refitted);
+    let calibration = calibrate(session, &blend);
+    let unbounded = notice::unbounded(&calibration, blend.held_out.len(), spec.confidence);
+    unbounded.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+    warnings.extend(unbounded);
+
+    let mut manifest = describe(session, &blend, calibration);
+    let (judged, outputs) = blend.judged(session);
+    let own = plain_answers(&manifest.targets, &manifest.calibration, &outputs);
+    let scores = card::score(&session.prepared.truth, &judged, &own, &session.stds());
+    let baselines = baselines(session, &judged)?;
+    let lost = card::lost_to(&scores, &baselines);
+    lost.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
+    warnings.extend(lost);
+    let metrics = scores.to_json(&spec.targets);
+    let baselines: Map<String, Value> =
+        baselines.iter().map(|(name, scores)| ((*name).to_owned(), scores.to_json(&spec.targets))).collect();
+    manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
+    let measured = measure(session, &manifest, &blend, &judged, &outputs);
+
+    let stopped = blend.fitted.iter().chain(&refitted).find_map(|fitted| fitted.stopped).map(str::to_owned);
+    // All of them or none: they may be of another shape.
+    let is_whole = refitted.iter().all(|fitted| fitted.stopped.is_none());
+    if let Some(refit) = session.refit.filter(|_| is_whole) {
+        describe_refit(session, &mut manifest, refit);
+    } else if session.refit.is_some() {
+        let left_out = notice::refit_left_out();
+        observe(Event::Warning(left_out.clone()));
+        warnings.push(left_out);
+    }
+    let mut card = card::card(&manifest, &blend.fitted, split, &warnings);
+    measured.as_object().into_iter().flatten().for_each(|(key, value)| card[key] = value.clone());
+    let last = if session.refit.is_some() && is_whole { refitted } else { blend.fitted };
+    let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
+    let bytes = file::to_bytes(&manifest, &networks);
+    let model = Model::from_bytes(&bytes, session.compute.backend).map_err(|error| TrainError::Data {
+        slug: "internal",
+        message: format!("the finished model cannot be read back: {error}"),
+    })?;
+    Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
 }
 
-/// Rows that tell how sure the folds are together, at most.
-const MAX_SURENESS_ROWS: usize = 2000;
-
-/// What stays the same from the first network to the card.
-struct Session<'a> {
-    prepared: &'a Prepared<'a>,
-    view: &'a View,
-    refit: Option<&'a View>,
-    compute: &'a Compute,
-    team: &'a Team,
+/// The manifest of the networks of `blend`, but for their scores.
+fn describe(session: &Session, blend: &Blend, calibration: Calibration) -> Manifest {
+    let (spec, view) = (session.spec(), session.view);
+    Manifest {
+        format: FORMAT.to_owned(),
+        format_version: FORMAT_VERSION,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        task: spec.task,
+        inputs: view.inputs.clone(),
+        targets: session.prepared.targets(&view.rows),
+        shape: view.shape.clone(),
+        members: blend.members.clone(),
+        calibration,
+        domain: domain(session, view),
+        confidence: spec.confidence,
+        settings: serde_json::to_value(spec).expect("settings have only string keys"),
+        scores: Value::Null,
+        n_training_rows: session.split.folds[0].training.len(),
+    }
 }
 
-impl Session<'_> {
-    fn spec(&self) -> &Spec {
-        self.prepared.spec
-    }
+/// Makes `manifest` that of the networks that were fitted once more, on all rows, but for what was measured.
+fn describe_refit(session: &Session, manifest: &mut Manifest, refit: &View) {
+    manifest.inputs.clone_from(&refit.inputs);
+    manifest.targets = session.prepared.targets(&refit.rows);
+    manifest.shape = refit.shape.clone();
+    manifest.members.iter_mut().for_each(|member| {
+        *member = Member { weight: member.weight, ..refit.members[0].clone() };
+    });
+    manifest.domain = domain(session, refit);
+    manifest.n_training_rows = refit.rows.len();
+}
 
-    /// What a network answers to `rows`, in units or logits: `[rows, outputs]`.
-    fn answers_of(&self, network: &Network, member: &Member, rows: &[usize]) -> Vec<f64> {
-        let part = self.prepared.part(&self.view.inputs, member, rows);
-        in_units(&network.clone().ready(self.compute.backend).forward(&part.features), member)
-    }
+fn domain(session: &Session, view: &View) -> Domain {
+    let mut rows = shuffled(view.rows.clone(), &mut stream(session.spec().seed, Purpose::Sample, 0, 1));
+    rows.truncate(pairs::MAX_ROWS);
+    let values = session.prepared.values(&view.inputs, &rows);
+    rows.truncate(joint::MAX_ROWS);
+    let part = session.prepared.part(&view.inputs, &view.members[0], &rows);
+    Domain::fit(&view.inputs, &values, &part.features, view.shape.inputs)
+}
 
-    /// Calibrates, scores and describes the networks, and writes the model.
-    fn finish(
-        &self,
-        split: &Split,
-        fitted: FittedNetworks,
-        mut warnings: Vec<Warning>,
-        observe: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Trained, TrainError> {
-        let FittedNetworks { chosen, refitted } = fitted;
-        let spec = self.spec();
-        let n_folds = split.folds.len();
-        // Each validation row is answered by the networks that were not fitted on it.
-        let held_out: Vec<usize> = split.folds.iter().flat_map(|fold| &fold.validation).copied().collect();
-        let of_variants: Vec<Vec<f64>> = chosen
-            .chunks(n_folds)
-            .map(|networks| {
-                let folds = networks.iter().zip(&split.folds).zip(&self.view.members);
-                folds
-                    .flat_map(|((own, fold), member)| {
-                        self.answers_of(&own.best.network, member, &fold.validation)
-                    })
-                    .collect()
-            })
-            .collect();
-        let stds = &self.stds(split);
-        let weights = blend::weights(&self.prepared.truth, &held_out, &of_variants, spec.task, stds);
-        if weights.len() > 1 {
-            observe(Event::Message(format!("the variants have the weights {weights:?}")));
-        }
-        let held_out_outputs = combine(&of_variants, &weights, spec.task, self.view.shape.outputs);
-        // What has no weight is not kept.
-        let weight_of = |index: usize| weights[index / n_folds];
-        let members: Vec<Member> = (0..chosen.len())
-            .filter(|index| weight_of(*index) > 0.0)
-            .map(|index| Member { weight: weight_of(index), ..self.view.members[index % n_folds].clone() })
-            .collect();
-        let kept = |fitted: Vec<Fitted>| -> Vec<Fitted> {
-            let all = fitted.into_iter().enumerate().filter(|(index, _)| weight_of(*index) > 0.0);
-            all.map(|(_, fitted)| fitted).collect()
-        };
-        // Several networks are fitted side by side.
-        let lanes = self.team.len().min(n_folds) as f64;
-        let seconds: f64 = chosen.iter().chain(&refitted).map(|fitted| fitted.elapsed_s).sum();
-        let train_s = seconds / lanes;
-        let (chosen, refitted) = (kept(chosen), kept(refitted));
-        let mut manifest = Manifest {
-            format: FORMAT.to_owned(),
-            format_version: FORMAT_VERSION,
-            program_version: env!("CARGO_PKG_VERSION").to_owned(),
-            task: spec.task,
-            inputs: self.view.inputs.clone(),
-            targets: self.prepared.targets(&self.view.rows),
-            shape: self.view.shape.clone(),
-            members,
-            calibration: Calibration::AbsoluteResiduals { residuals: Vec::new(), usual: Vec::new() },
-            domain: self.domain(self.view),
-            confidence: spec.confidence,
-            settings: serde_json::to_value(spec).expect("settings have only string keys"),
-            scores: Value::Null,
-            n_training_rows: split.folds[0].training.len(),
-        };
-        manifest.calibration = self.calibrate(&manifest, &held_out, &held_out_outputs);
-        if let Calibration::ClassScores { scale, .. } = &mut manifest.calibration {
-            let (alone, together) = self.surenesses(split, &manifest.members, &chosen);
-            scale.temperature =
-                sureness::of_several(&alone, &together, self.view.shape.outputs, scale.temperature);
-        }
-        let unbounded = notice::unbounded(&manifest.calibration, held_out.len(), spec.confidence);
-        unbounded.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
-        warnings.extend(unbounded);
-
-        // The test part where there is one, else the rows left out of the folds.
-        let (judged, outputs) = if split.test.is_empty() {
-            (held_out, held_out_outputs)
+/// What the card tells beside the scores, measured on the rows `judged`, to which the networks answer `outputs`.
+fn measure(
+    session: &Session,
+    manifest: &Manifest,
+    blend: &Blend,
+    judged: &[usize],
+    outputs: &[f64],
+) -> Value {
+    let (prepared, compute) = (session.prepared, session.compute);
+    json!({
+        "coverage": if session.split.test.is_empty() {
+            card::unmeasured_coverage(manifest)
         } else {
-            let each: Vec<Vec<f64>> = chosen
-                .iter()
-                .zip(&manifest.members)
-                .map(|(fitted, member)| self.answers_of(&fitted.best.network, member, &split.test))
-                .collect();
-            let weights: Vec<f64> = manifest.members.iter().map(|member| member.weight).collect();
-            (split.test.clone(), combine(&each, &weights, spec.task, self.view.shape.outputs))
-        };
-        let own = card::flatten(&answers(&manifest, &outputs, judged.len(), spec.confidence), judged.len());
-        let scores = card::score(&self.prepared.truth, &judged, &own, stds);
-        let baselines = self.baselines(split, &judged)?;
-        let lost = card::lost_to(&scores, &baselines);
-        lost.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
-        warnings.extend(lost);
-
-        let metrics = scores.to_json(&spec.targets);
-        let baselines: Map<String, Value> = baselines
-            .iter()
-            .map(|(name, scores)| ((*name).to_owned(), scores.to_json(&spec.targets)))
-            .collect();
-        let baselines = Value::Object(baselines);
-        manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
-        let measured = json!({
-            "coverage": if split.test.is_empty() {
-                card::unmeasured_coverage(&manifest)
-            } else {
-                card::coverage(self.prepared, &manifest, &judged, &outputs)
-            },
-            "domain": card::flagged(self.prepared, &manifest, &judged),
-            "comparison": card::comparison(self.prepared, &manifest, &judged, &outputs),
-            "importance":
-                importance(self.prepared, &self.view.inputs, &manifest.members, &chosen, &judged, self.compute),
-            "response_curves": curves(self.prepared, &manifest, &chosen, &judged, self.compute),
-        });
-
-        let stopped = chosen.iter().chain(&refitted).find_map(|fitted| fitted.stopped).map(str::to_owned);
-        // All of them or none: they may be of another shape.
-        let is_whole = refitted.iter().all(|fitted| fitted.stopped.is_none());
-        if let Some(refit) = self.refit.filter(|_| is_whole) {
-            self.describe_refit(&mut manifest, refit);
-        } else if self.refit.is_some() {
-            let left_out = notice::refit_left_out();
-            observe(Event::Warning(left_out.clone()));
-            warnings.push(left_out);
-        }
-        let mut card = card::card(&manifest, &chosen, split, &warnings);
-        measured.as_object().into_iter().flatten().for_each(|(key, value)| card[key] = value.clone());
-        let last = if self.refit.is_some() && is_whole { refitted } else { chosen };
-        let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
-        let bytes = file::to_bytes(&manifest, &networks);
-        let model = Model::from_bytes(&bytes, self.compute.backend).map_err(|error| TrainError::Data {
-            slug: "internal",
-            message: format!("the finished model cannot be read back: {error}"),
-        })?;
-        Ok(Trained { model, bytes, metrics, card, stopped, warnings, train_s })
-    }
-
-    /// What the folds answer to rows of another, each fold alone and all together, as logits; nothing where
-    /// there is one fold. `members` and `chosen` are the networks, those of all folds of one variant after
-    /// the other.
-    fn surenesses(&self, split: &Split, members: &[Member], chosen: &[Fitted]) -> (Vec<f64>, Vec<f64>) {
-        let (n_folds, task, n_classes) = (split.folds.len(), self.spec().task, self.view.shape.outputs);
-        let (mut alone, mut together) = (Vec::new(), Vec::new());
-        for (own, fold) in split.folds.iter().enumerate().filter(|_| n_folds > 1) {
-            let step = (fold.validation.len() * n_folds).div_ceil(MAX_SURENESS_ROWS);
-            let rows: Vec<usize> = fold.validation.iter().copied().step_by(step.max(1)).collect();
-            let of_folds: Vec<Vec<f64>> = (0..n_folds)
-                .filter(|other| *other != own)
-                .map(|other| {
-                    let variants = (other..members.len()).step_by(n_folds);
-                    let weights: Vec<f64> = variants.clone().map(|i| members[i].weight).collect();
-                    let each: Vec<Vec<f64>> = variants
-                        .map(|i| self.answers_of(&chosen[i].best.network, &members[i], &rows))
-                        .collect();
-                    combine(&each, &weights, task, n_classes)
-                })
-                .collect();
-            together.extend(combine(&of_folds, &vec![1.0; of_folds.len()], task, n_classes));
-            alone.extend(of_folds.concat());
-        }
-        (alone, together)
-    }
-
-    /// The scale of each numeric target, in its unit, by which errors in several targets are compared.
-    fn stds(&self, split: &Split) -> Vec<(f64, f64)> {
-        self.prepared.truth.scales(&split.folds[0].training, &[])
-    }
-
-    /// Makes `manifest` that of the networks that were fitted once more, on all rows, but for what was measured.
-    fn describe_refit(&self, manifest: &mut Manifest, refit: &View) {
-        manifest.inputs.clone_from(&refit.inputs);
-        manifest.targets = self.prepared.targets(&refit.rows);
-        manifest.shape = refit.shape.clone();
-        manifest.members.iter_mut().for_each(|member| {
-            *member = Member { weight: member.weight, ..refit.members[0].clone() };
-        });
-        manifest.domain = self.domain(refit);
-        manifest.n_training_rows = refit.rows.len();
-    }
-
-    fn domain(&self, view: &View) -> Domain {
-        let mut rows = shuffled(view.rows.clone(), &mut stream(self.spec().seed, Purpose::Sample, 0, 1));
-        rows.truncate(pairs::MAX_ROWS);
-        let values = self.prepared.values(&view.inputs, &rows);
-        rows.truncate(joint::MAX_ROWS);
-        let part = self.prepared.part(&view.inputs, &view.members[0], &rows);
-        Domain::fit(&view.inputs, &values, &part.features, view.shape.inputs)
-    }
-
-    fn calibrate(&self, manifest: &Manifest, rows: &[usize], outputs: &[f64]) -> Calibration {
-        let width = self.view.shape.outputs;
-        match &self.prepared.truth {
-            TruthColumns::Numbers(columns) => {
-                let placeholder = manifest_with_no_residuals(manifest, width);
-                let own = card::flatten(&answers(&placeholder, outputs, rows.len(), 0.9), rows.len());
-                let (mut residuals, mut all_usual) = (Vec::new(), Vec::new());
-                for (k, column) in columns.iter().enumerate() {
-                    let own: Vec<f64> = own.iter().skip(k).step_by(width).copied().collect();
-                    if self.view.members[0].is_logarithmic(k) {
-                        let off = own.iter().zip(rows).map(|(own, row)| (own / column[*row]).ln().abs());
-                        residuals.push(SortedScores::new(off.collect()));
-                        all_usual.push(None);
-                        continue;
-                    }
-                    let mut errors: Vec<f64> =
-                        own.iter().zip(rows).map(|(own, row)| (own - column[*row]).abs()).collect();
-                    let usual = UsualError::fit(&own, &errors);
-                    if let Some(usual) = &usual {
-                        errors.iter_mut().zip(&own).for_each(|(error, own)| *error /= usual.at(*own));
-                    }
-                    residuals.push(SortedScores::new(errors));
-                    all_usual.push(usual);
-                }
-                Calibration::AbsoluteResiduals { residuals, usual: all_usual }
-            }
-            TruthColumns::Classes { codes, .. } => {
-                let truth: Vec<usize> = rows.iter().map(|row| codes[*row] as usize).collect();
-                let scale = ProbabilityScale::fit(outputs, width, &truth);
-                let p = scale.probabilities(outputs, width);
-                let scores =
-                    p.chunks_exact(width).zip(&truth).map(|(row, class)| 1.0 - row[*class]).collect();
-                Calibration::ClassScores { scale, scores: SortedScores::new(scores) }
-            }
-        }
-    }
-
-    fn baselines(&self, split: &Split, judged: &[usize]) -> Result<Vec<(&'static str, Scores)>, TrainError> {
-        let names = card::baseline_names(self.spec().task);
-        let mut all: [Vec<f64>; 3] = Default::default();
-        for (fold, member) in split.folds.iter().zip(&self.view.members) {
-            let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
-            // Against the test part they may learn from all other rows, as the networks together do.
-            let learned_from = if split.test.is_empty() {
-                fold.training.clone()
-            } else {
-                [fold.training.as_slice(), &fold.validation].concat()
-            };
-            let training = self.prepared.part(&self.view.inputs, member, &learned_from);
-            let test = self.prepared.part(&self.view.inputs, member, judged);
-            let (task, seed) = (self.spec().task, self.spec().seed);
-            let width = self.view.shape.outputs;
-            let each =
-                card::baseline_answers(task, width, &training, &test, member, seed, self.compute, self.team)?;
-            all.iter_mut().zip(each).for_each(|(all, own)| all.extend(own));
-            if !split.test.is_empty() {
-                break; // One training part is enough to judge by.
-            }
-        }
-        let stds = &self.stds(split);
-        let scored = names.into_iter().zip(&all);
-        Ok(scored
-            .map(|(name, answers)| (name, card::score(&self.prepared.truth, judged, answers, stds)))
-            .collect())
-    }
+            card::coverage(prepared, manifest, judged, outputs)
+        },
+        "domain": card::flagged(prepared, manifest, judged),
+        "comparison": card::comparison(prepared, manifest, judged, outputs),
+        "importance":
+            importance(prepared, &session.view.inputs, &manifest.members, &blend.fitted, judged, compute),
+        "response_curves": curves(prepared, manifest, &blend.fitted, judged, compute),
+    })
 }
 
-/// For answers before there is a calibration.
-fn manifest_with_no_residuals(manifest: &Manifest, n_targets: usize) -> Manifest {
-    let residuals = vec![SortedScores::new(Vec::new()); n_targets];
-    let task = Task::Regression;
-    let calibration = Calibration::AbsoluteResiduals { residuals, usual: Vec::new() };
-    Manifest { task, calibration, ..manifest.clone() }
+fn baselines(session: &Session, judged: &[usize]) -> Result<Vec<(&'static str, Scores)>, TrainError> {
+    let (split, view) = (session.split, session.view);
+    let names = card::baseline_names(session.spec().task);
+    let mut all: [Vec<f64>; 3] = Default::default();
+    for (fold, member) in split.folds.iter().zip(&view.members) {
+        let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
+        // Against the test part they may learn from all other rows, as the networks together do.
+        let learned_from = if split.test.is_empty() {
+            fold.training.clone()
+        } else {
+            [fold.training.as_slice(), &fold.validation].concat()
+        };
+        let training = session.prepared.part(&view.inputs, member, &learned_from);
+        let test = session.prepared.part(&view.inputs, member, judged);
+        let (task, seed) = (session.spec().task, session.spec().seed);
+        let width = session.width();
+        let each = card::baseline_answers(
+            task,
+            width,
+            &training,
+            &test,
+            member,
+            seed,
+            session.compute,
+            session.team,
+        )?;
+        all.iter_mut().zip(each).for_each(|(all, own)| all.extend(own));
+        if !split.test.is_empty() {
+            break; // One training part is enough to judge by.
+        }
+    }
+    let stds = &session.stds();
+    let scored = names.into_iter().zip(&all);
+    Ok(scored
+        .map(|(name, answers)| (name, card::score(&session.prepared.truth, judged, answers, stds)))
+        .collect())
 }
 
 #[cfg(test)]

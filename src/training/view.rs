@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::prepare::Prepared;
 use super::recipe::shape;
+use super::split::Split;
 use crate::model::input::Input;
 use crate::model::manifest::Member;
 use crate::model::network::Shape;
@@ -20,9 +21,36 @@ pub(super) struct View {
     pub(super) rows: Vec<usize>,
 }
 
+/// The rows that inputs, ranges and levels are taken from: those that some network is fitted on.
+pub(super) fn fitting_rows(split: &Split) -> Vec<usize> {
+    if let [only] = split.folds.as_slice() {
+        return only.training.clone();
+    }
+    let mut rows: Vec<usize> = split.folds.iter().flat_map(|fold| &fold.validation).copied().collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// The views of the networks that choose their epochs, which take `inputs` in, and, where asked for, of those
+/// that are fitted once more.
+pub(super) fn views(
+    prepared: &Prepared,
+    split: &Split,
+    inputs: Vec<Input>,
+) -> Result<(View, Option<View>), TrainError> {
+    // Decided by all rows that choose or learn, so that each of them has a logarithm.
+    let is_test = |row: &usize| split.test.binary_search(row).is_ok();
+    let rest: Vec<usize> = prepared.usable.iter().copied().filter(|row| !is_test(row)).collect();
+    let logarithmic = prepared.truth.logarithmic(&rest, prepared.spec.target_scale);
+    let trainings: Vec<&[usize]> = split.folds.iter().map(|fold| fold.training.as_slice()).collect();
+    let view = View::new(prepared, inputs, fitting_rows(split), &trainings, &logarithmic)?;
+    let refit = prepared.spec.refit.then(|| View::of_refit(prepared, &view, &logarithmic)).transpose()?;
+    Ok((view, refit))
+}
+
 impl View {
     /// For networks that are each fitted on one of `trainings`, which are among `rows`.
-    pub(super) fn new(
+    fn new(
         prepared: &Prepared,
         inputs: Vec<Input>,
         rows: Vec<usize>,
@@ -39,11 +67,7 @@ impl View {
     }
 
     /// For networks that are fitted once more, on all rows: their inputs are those of `chosen`.
-    pub(super) fn of_refit(
-        prepared: &Prepared,
-        chosen: &View,
-        logarithmic: &[bool],
-    ) -> Result<Self, TrainError> {
+    fn of_refit(prepared: &Prepared, chosen: &View, logarithmic: &[bool]) -> Result<Self, TrainError> {
         // A row for the test may have a value without the logarithm that the networks learn.
         let rows: Vec<usize> = prepared
             .usable
