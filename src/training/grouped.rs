@@ -1,27 +1,50 @@
 //! The score of one network that is tested on whole cases, where cases are measured again and again.
 
+use super::blend::Blend;
+use super::calibration::calibrate;
+use super::card;
+use super::ensemble::fit_all;
 use super::event::Stop;
-use super::run::run;
+use super::prepare::{data_error, prepare};
+use super::session::Session;
 use super::spec::{Preset, Spec, SplitMethod};
+use super::split::{Rows, split};
 use super::team::Team;
+use super::view::{fitting_rows, views};
 use super::{Compute, Data, TrainError};
 use crate::dataset::ColumnKind;
+use crate::model::plain_answers;
 use serde_json::Value;
 
-/// The metrics of one network that is tested on whole cases of `column`, beside those of a split in
-/// which it knows the cases.
+/// The metrics of one network that is tested on whole cases of `column`, beside those of a split in which it
+/// knows the cases. Under a time limit there are `left_s` seconds for it.
 pub(super) fn score(
     data: &Data,
     spec: &Spec,
-    compute: &Compute,
-    stop: &Stop,
-    team: &Team,
     column: &str,
+    left_s: Option<f64>,
+    compute: &Compute,
+    team: &Team,
+    stop: &Stop,
 ) -> Result<Value, TrainError> {
-    let spec = by_group(data, spec, column);
-    let data = Data { test_rows: None, ..*data };
-    let trained = run(&data, &spec, compute, None, &mut |_| {}, stop, team)?;
-    Ok(trained.metrics)
+    let spec = &Spec { time_limit_s: left_s, ..by_group(data, spec, column) };
+    let prepared = prepare(data.table, data.description, spec)?;
+    let keys = prepared.split_keys();
+    let split = &split(&Rows { usable: &prepared.usable, keys: &keys, given_test: None }, spec)?;
+    let (inputs, _) = prepared.inputs(&fitting_rows(split))?;
+    let (view, _) = &views(&prepared, split, inputs)?;
+    // Nobody would go on from a checkpoint of it.
+    let compute = &Compute { checkpoint_s: f64::INFINITY, ..*compute };
+    let session = Session { prepared: &prepared, split, view, refit: None, compute, team, stop };
+    let fitted = fit_all(&session, None, &mut |_| {})?.chosen;
+    if fitted.iter().any(|fitted| fitted.stopped == Some("time_limit")) {
+        let message = "the time limit left too little for a score by group; allow more with \"time_limit_s\"";
+        return Err(data_error("time-limit", message.to_owned()));
+    }
+    let blend = Blend::of(&session, fitted);
+    let (judged, outputs) = blend.judged(&session);
+    let answers = plain_answers(&prepared.targets(&view.rows), &calibrate(&session, &blend), &outputs);
+    Ok(card::score(&prepared.truth, &judged, &answers, &session.stds()).to_json(&spec.targets))
 }
 
 /// `spec` for one network, as a request for a split by `column` has it.

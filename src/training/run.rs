@@ -65,11 +65,13 @@ pub(super) fn run(
         && trained.stopped.is_none()
     {
         observe(Event::Message(format!("scoring one network split by \"{column}\"")));
-        trained.card["grouped"] = match grouped::score(data, spec, compute, stop, team, &column) {
-            Ok(metrics) => json!({ "group": column, "metrics": metrics }),
-            Err(TrainError::Stopped(reason)) => return Err(TrainError::Stopped(reason)),
-            Err(error) => json!({ "group": column, "error": error.to_string() }),
-        };
+        let left_s = spec.time_limit_s.map(|limit| (limit - trained.train_s).max(0.0));
+        match grouped::score(data, spec, &column, left_s, compute, team, stop) {
+            Ok(metrics) => trained.card["grouped"] = json!({ "group": column, "metrics": metrics }),
+            // Whoever stops it now is given the model, which is finished; this score is not waited for.
+            Err(TrainError::Stopped(_)) => {}
+            Err(error) => trained.card["grouped"] = json!({ "group": column, "error": error.to_string() }),
+        }
     }
     Ok(trained)
 }
@@ -562,10 +564,10 @@ mod tests {
         assert!(messages.contains("trained again at a learning rate of 0.6"), "{messages}");
     }
 
-    #[test]
-    fn cases_that_are_repeated_get_a_second_score_by_group() {
+    /// 20 geometries of three numbers, each at 15 angles.
+    fn repeated_cases() -> Table {
         let of = |f: fn(usize, usize) -> f64| (0..300).map(|i| f(i / 15, i % 15)).collect::<Vec<f64>>();
-        let table = Table {
+        Table {
             columns: vec![
                 number("chord", of(|case, _| 0.1 + 0.03 * case as f64)),
                 number("camber", of(|case, _| ((case * 7) % 20) as f64)),
@@ -574,13 +576,51 @@ mod tests {
                 // What a case adds cannot be known from its geometry.
                 number("lift", of(|case, angle| angle as f64 * 0.1 + ((case * 37) % 11) as f64)),
             ],
-        };
+        }
+    }
+
+    #[test]
+    fn cases_that_are_repeated_get_a_second_score_by_group() {
         let request = json!({"target": "lift", "preset": "fast", "epochs": 60});
-        let trained = run_on(&table, request, &COMPUTE).unwrap();
+        let trained = run_on(&repeated_cases(), request, &COMPUTE).unwrap();
         assert!(trained.warnings.iter().any(|warning| warning.code == "rows-look-grouped"));
         let by_group = trained.card["grouped"]["metrics"]["rmse"].as_f64().unwrap();
         let random = trained.metrics["rmse"].as_f64().unwrap();
         assert!(by_group > 2.0 * random, "{by_group} {random}");
+    }
+
+    #[test]
+    fn a_stop_during_the_score_by_group_leaves_the_finished_model() {
+        let table = repeated_cases();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let spec = spec(&table, json!({"target": "lift", "preset": "fast", "epochs": 20}));
+        let whole = train(&data, &spec, &COMPUTE, None, &mut |_| {}, &Stop::new()).unwrap();
+        for reason in [StopReason::Shutdown, StopReason::Cancel] {
+            let stop = Stop::new();
+            let mut observe = |event| {
+                if matches!(&event, Event::Message(text) if text.starts_with("scoring one network")) {
+                    stop.request(reason);
+                }
+            };
+            let stopped = train(&data, &spec, &COMPUTE, None, &mut observe, &stop).unwrap();
+            assert_eq!(stopped.bytes, whole.bytes);
+            assert!(stopped.card["grouped"].is_null() && whole.card["grouped"]["metrics"].is_object());
+        }
+    }
+
+    #[test]
+    fn the_score_by_group_has_the_time_that_is_left() {
+        let table = repeated_cases();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let spec = spec(&table, json!({"target": "lift", "preset": "fast", "epochs": 5}));
+        let score = |left_s| {
+            let team = Team::new(1).unwrap();
+            team.lead(|| grouped::score(&data, &spec, "chord", left_s, &COMPUTE, &team, &Stop::new()))
+        };
+        assert!(score(None).unwrap()["rmse"].is_number());
+        assert!(score(Some(0.0)).unwrap_err().to_string().contains("time limit"));
     }
 
     #[test]
