@@ -249,9 +249,18 @@ impl ProbabilityScale {
 /// Where `loss` is least between `low` and `high`, if it has one valley.
 fn least_by_golden_section((mut low, mut high): (f64, f64), loss: impl Fn(f64) -> f64) -> f64 {
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let left = |low: f64, high: f64| high - golden * (high - low);
+    let right = |low: f64, high: f64| low + golden * (high - low);
+    let (mut at_left, mut at_right) = (loss(left(low, high)), loss(right(low, high)));
     for _ in 0..30 {
-        let (a, b) = (high - golden * (high - low), low + golden * (high - low));
-        if loss(a) < loss(b) { high = b } else { low = a }
+        // One of the two points lies in what is left, in the other place.
+        if at_left < at_right {
+            high = right(low, high);
+            (at_left, at_right) = (loss(left(low, high)), at_left);
+        } else {
+            low = left(low, high);
+            (at_left, at_right) = (at_right, loss(right(low, high)));
+        }
     }
     f64::midpoint(low, high)
 }
@@ -331,6 +340,16 @@ mod tests {
         let p = ProbabilityScale::fit(&logits, 3, &[0; 100]).probabilities(&[30.0, 0.0, 0.0], 3);
         assert!(p[0] > 0.98 && p[1] > 1e-3, "{p:?}");
         assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_least_is_found_with_one_look_a_step() {
+        let looks = std::cell::Cell::new(0);
+        let least = least_by_golden_section((-3.0, 3.0), |x| {
+            looks.set(looks.get() + 1);
+            (x - 0.731).powi(4)
+        });
+        assert!((least - 0.731).abs() < 1e-3 && looks.get() == 32, "{least} after {}", looks.get());
     }
 
     #[test]

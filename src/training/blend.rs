@@ -1,8 +1,8 @@
 //! How much each variant of the networks has to say, and what they say together.
 
 use super::calibration::{held_out_answers, held_out_rows};
-use super::card::score;
 use super::fit::Fitted;
+use super::score::score;
 use super::session::Session;
 use super::truth::TruthColumns;
 use crate::model::combine;

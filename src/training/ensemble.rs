@@ -54,7 +54,12 @@ pub(super) fn fit_all(
     if session.refit.is_some() {
         ensemble.fit_range(n_chosen..n_chosen + n_done)?;
     }
-    let mut slots = ensemble.board.into_inner().expect("no network in training has panicked").slots;
+    let mut board = ensemble.board.into_inner().expect("no network in training has panicked");
+    // What comes after the networks takes time too, and may be stopped.
+    if board.started.elapsed().as_secs_f64() >= session.compute.checkpoint_s {
+        keep(session, &mut board);
+    }
+    let mut slots = board.slots;
     let refits = slots.split_off(n_chosen);
     let all_finished = |slots: Vec<Slot>| {
         let fitted = slots.into_iter().filter_map(|slot| match slot {

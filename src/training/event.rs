@@ -1,5 +1,6 @@
 //! What a training tells while it runs, and how it is told to stop.
 
+use super::TrainError;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -67,6 +68,11 @@ impl Stop {
             StopReason::Shutdown => 2,
         };
         self.0.store(code, Ordering::Relaxed);
+    }
+
+    /// Says so where the training is asked to stop.
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        self.requested().map_or(Ok(()), |reason| Err(TrainError::Stopped(reason)))
     }
 
     /// What was asked for.

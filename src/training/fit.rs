@@ -199,9 +199,7 @@ pub fn fit(
             state: &state,
         });
 
-        if let Some(reason) = stop.requested() {
-            return Err(TrainError::Stopped(reason));
-        }
+        stop.check()?;
     }
 }
 

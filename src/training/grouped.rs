@@ -2,10 +2,10 @@
 
 use super::blend::Blend;
 use super::calibration::calibrate;
-use super::card;
 use super::ensemble::fit_all;
 use super::event::Stop;
 use super::prepare::{data_error, prepare};
+use super::score;
 use super::session::Session;
 use super::spec::{Preset, Spec, SplitMethod};
 use super::split::{Rows, split};
@@ -44,7 +44,7 @@ pub(super) fn score(
     let blend = Blend::of(&session, fitted);
     let (judged, outputs) = blend.judged(&session);
     let answers = plain_answers(&prepared.targets(&view.rows), &calibrate(&session, &blend), &outputs);
-    Ok(card::score(&prepared.truth, &judged, &answers, &session.stds()).to_json(&spec.targets))
+    Ok(score::score(&prepared.truth, &judged, &answers, &session.stds()).to_json(&spec.targets))
 }
 
 /// `spec` for one network, as a request for a split by `column` has it.

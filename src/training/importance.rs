@@ -1,15 +1,14 @@
 //! Permutation importance: how much worse the answers become when one input is shuffled among the
 //! judged rows (Breiman 2001; Fisher et al. 2019).
 
-use super::Compute;
-use super::card::score;
-use super::fit::Fitted;
-use super::prepare::Prepared;
+use super::TrainError;
+use super::blend::Blend;
 use super::random::{Purpose, shuffled, stream};
+use super::score::score;
+use super::session::Session;
 use super::truth::TruthColumns;
 use crate::model::input::Input;
 use crate::model::interval::probabilities;
-use crate::model::manifest::Member;
 use crate::model::network::Ready;
 use crate::model::{combine, in_units};
 use serde_json::{Value, json};
@@ -20,25 +19,19 @@ const MAX_ROWS: usize = 2000;
 const WORK: usize = 20_000_000_000;
 
 /// Per input: mean and standard deviation, over the repeats, of the rise in nRMSE or log-loss.
-pub(super) fn importance(
-    prepared: &Prepared,
-    inputs: &[Input],
-    members: &[Member],
-    fitted: &[Fitted],
-    rows: &[usize],
-    compute: &Compute,
-) -> Value {
-    let shape = &fitted[0].best.network.shape;
+pub(super) fn importance(session: &Session, blend: &Blend, rows: &[usize]) -> Result<Value, TrainError> {
+    let (prepared, inputs, shape) = (session.prepared, &session.view.inputs, &session.view.shape);
+    let Blend { fitted, members, .. } = blend;
     let passes = inputs.len() * REPEATS * members.len();
     let n_rows = (WORK / (passes * shape.n_parameters().max(1))).min(MAX_ROWS).min(rows.len());
     if n_rows < 20 {
-        return Value::Null;
+        return Ok(Value::Null);
     }
     let seed = prepared.spec.seed;
     let mut rows = shuffled(rows.to_vec(), &mut stream(seed, Purpose::Sample, 3, 0));
     rows.truncate(n_rows);
     let networks: Vec<Ready> =
-        fitted.iter().map(|fitted| fitted.best.network.clone().ready(compute.backend)).collect();
+        fitted.iter().map(|fitted| fitted.best.network.clone().ready(session.compute.backend)).collect();
     let features: Vec<Vec<f32>> =
         members.iter().map(|member| prepared.part(inputs, member, &rows).features).collect();
     let weights: Vec<f64> = members.iter().map(|member| member.weight).collect();
@@ -58,7 +51,8 @@ pub(super) fn importance(
         score(&prepared.truth, &rows, &answers, &stds).loss()
     };
     let before = loss(&features);
-    let entries = inputs.iter().enumerate().map(|(index, input)| {
+    let entry = |(index, input): (usize, &Input)| -> Result<Value, TrainError> {
+        session.stop.check()?;
         let rises: Vec<f64> = (0..REPEATS)
             .map(|repeat| {
                 let mut rng = stream(seed, Purpose::Sample, 4 + index as u64, repeat as u64);
@@ -82,7 +76,7 @@ pub(super) fn importance(
             .collect();
         let mean = rises.iter().sum::<f64>() / REPEATS as f64;
         let std = (rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / (REPEATS - 1) as f64).sqrt();
-        json!({ "input": input.name, "mean": mean, "std": std })
-    });
-    json!(entries.collect::<Vec<_>>())
+        Ok(json!({ "input": input.name, "mean": mean, "std": std }))
+    };
+    inputs.iter().enumerate().map(entry).collect()
 }

@@ -9,12 +9,11 @@
 //! Nothing here knows of files, databases or time of day: the same table, settings and seed give the
 //! same model, byte for byte, also after a stop and a resume.
 
-pub mod baseline;
+mod baseline;
 mod blend;
 mod board;
 mod budget;
 mod calibration;
-pub mod card;
 pub mod check;
 pub mod checkpoint;
 mod ensemble;
@@ -31,9 +30,11 @@ pub mod part;
 pub mod prepare;
 pub mod random;
 pub mod recipe;
+pub mod report;
 mod response;
 mod run;
 pub mod schedule;
+pub mod score;
 mod session;
 pub mod spec;
 pub mod split;
@@ -46,6 +47,7 @@ pub(crate) mod test_data;
 
 pub use check::{Limits, check};
 pub use event::{EpochScore, Event, Stop, StopReason};
+pub use report as card;
 pub use spec::{Checked, Spec, SpecError, TrainRequest};
 
 use crate::dataset::{Description, Table, Warning};

@@ -1,10 +1,10 @@
 //! Response curves: what the networks answer, on average, as one input runs through its range and the
 //! others stay as they are in real rows (Friedman 2001, "partial dependence").
 
-use super::Compute;
-use super::fit::Fitted;
-use super::prepare::Prepared;
+use super::TrainError;
+use super::blend::Blend;
 use super::random::{Purpose, shuffled, stream};
+use super::session::Session;
 use crate::model::input::{Input, Value as Cell};
 use crate::model::manifest::{Manifest, Target, Task};
 use crate::model::network::Ready;
@@ -23,12 +23,12 @@ const MAX_CLASSES: usize = 10;
 /// Per numeric input: `x`, from the smallest to the largest value seen, and for each target (or class) the
 /// mean answer there. Null where it would cost too much.
 pub(super) fn curves(
-    prepared: &Prepared,
+    session: &Session,
     manifest: &Manifest,
-    fitted: &[Fitted],
+    blend: &Blend,
     rows: &[usize],
-    compute: &Compute,
-) -> Value {
+) -> Result<Value, TrainError> {
+    let (prepared, fitted) = (session.prepared, &blend.fitted);
     let inputs = &manifest.inputs;
     let numeric: Vec<(usize, (f64, f64))> = inputs
         .iter()
@@ -46,15 +46,16 @@ pub(super) fn curves(
         targets => targets.iter().map(|target| target.name().to_owned()).collect(),
     };
     if n_rows < 10 || (manifest.task == Task::Classification && names.len() > MAX_CLASSES) {
-        return Value::Null;
+        return Ok(Value::Null);
     }
     let mut rows = shuffled(rows.to_vec(), &mut stream(prepared.spec.seed, Purpose::Sample, 0, 2));
     rows.truncate(n_rows);
     let values = prepared.values(inputs, &rows);
     let networks: Vec<Ready> =
-        fitted.iter().map(|fitted| fitted.best.network.clone().ready(compute.backend)).collect();
+        fitted.iter().map(|fitted| fitted.best.network.clone().ready(session.compute.backend)).collect();
     let weights: Vec<f64> = manifest.members.iter().map(|member| member.weight).collect();
-    let curve = |(index, (low, high)): &(usize, (f64, f64))| -> Value {
+    let curve = |(index, (low, high)): &(usize, (f64, f64))| -> Result<Value, TrainError> {
+        session.stop.check()?;
         let points: Vec<f64> =
             (0..POINTS).map(|i| low + (high - low) * i as f64 / (POINTS - 1) as f64).collect();
         let each: Vec<Vec<f64>> = networks
@@ -89,7 +90,7 @@ pub(super) fn curves(
                 (name.clone(), json!(means))
             })
             .collect();
-        json!({ "input": inputs[*index].name, "unit": inputs[*index].unit, "x": points, "y": y })
+        Ok(json!({ "input": inputs[*index].name, "unit": inputs[*index].unit, "x": points, "y": y }))
     };
     numeric.iter().map(curve).collect()
 }

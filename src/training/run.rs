@@ -1,8 +1,8 @@
 //! One training from beginning to end.
 
+use super::baseline::{baselines, lost_to};
 use super::blend::{Blend, kept};
 use super::calibration::calibrate;
-use super::card::{self, Scores};
 use super::ensemble::{FittedNetworks, fit_all};
 use super::event::{Event, Stop};
 use super::grouped;
@@ -10,7 +10,9 @@ use super::importance::importance;
 use super::notice;
 use super::prepare::{Prepared, prepare};
 use super::random::{Purpose, shuffled, stream};
+use super::report;
 use super::response::curves;
+use super::score::score;
 use super::session::Session;
 use super::spec::Spec;
 use super::split::{Rows, Split, split};
@@ -112,16 +114,16 @@ fn finish(
     let mut manifest = describe(session, &blend, calibration);
     let (judged, outputs) = blend.judged(session);
     let own = plain_answers(&manifest.targets, &manifest.calibration, &outputs);
-    let scores = card::score(&session.prepared.truth, &judged, &own, &session.stds());
+    let scores = score(&session.prepared.truth, &judged, &own, &session.stds());
     let baselines = baselines(session, &judged)?;
-    let lost = card::lost_to(&scores, &baselines);
+    let lost = lost_to(&scores, &baselines);
     lost.iter().for_each(|warning| observe(Event::Warning(warning.clone())));
     warnings.extend(lost);
     let metrics = scores.to_json(&spec.targets);
     let baselines: Map<String, Value> =
         baselines.iter().map(|(name, scores)| ((*name).to_owned(), scores.to_json(&spec.targets))).collect();
     manifest.scores = json!({ "metrics": metrics, "baselines": baselines });
-    let measured = measure(session, &manifest, &blend, &judged, &outputs);
+    let measured = measure(session, &manifest, &blend, &judged, &outputs)?;
 
     let stopped = blend.fitted.iter().chain(&refitted).find_map(|fitted| fitted.stopped).map(str::to_owned);
     // All of them or none: they may be of another shape.
@@ -133,7 +135,7 @@ fn finish(
         observe(Event::Warning(left_out.clone()));
         warnings.push(left_out);
     }
-    let mut card = card::card(&manifest, &blend.fitted, split, &warnings);
+    let mut card = report::card(&manifest, &blend.fitted, split, &warnings);
     measured.as_object().into_iter().flatten().for_each(|(key, value)| card[key] = value.clone());
     let last = if session.refit.is_some() && is_whole { refitted } else { blend.fitted };
     let networks: Vec<Network> = last.into_iter().map(|fitted| fitted.best.network).collect();
@@ -194,58 +196,19 @@ fn measure(
     blend: &Blend,
     judged: &[usize],
     outputs: &[f64],
-) -> Value {
-    let (prepared, compute) = (session.prepared, session.compute);
-    json!({
+) -> Result<Value, TrainError> {
+    let prepared = session.prepared;
+    Ok(json!({
         "coverage": if session.split.test.is_empty() {
-            card::unmeasured_coverage(manifest)
+            report::unmeasured_coverage(manifest)
         } else {
-            card::coverage(prepared, manifest, judged, outputs)
+            report::coverage(prepared, manifest, judged, outputs)
         },
-        "domain": card::flagged(prepared, manifest, judged),
-        "comparison": card::comparison(prepared, manifest, judged, outputs),
-        "importance":
-            importance(prepared, &session.view.inputs, &manifest.members, &blend.fitted, judged, compute),
-        "response_curves": curves(prepared, manifest, &blend.fitted, judged, compute),
-    })
-}
-
-fn baselines(session: &Session, judged: &[usize]) -> Result<Vec<(&'static str, Scores)>, TrainError> {
-    let (split, view) = (session.split, session.view);
-    let names = card::baseline_names(session.spec().task);
-    let mut all: [Vec<f64>; 3] = Default::default();
-    for (fold, member) in split.folds.iter().zip(&view.members) {
-        let judged = if split.test.is_empty() { &fold.validation } else { &split.test };
-        // Against the test part they may learn from all other rows, as the networks together do.
-        let learned_from = if split.test.is_empty() {
-            fold.training.clone()
-        } else {
-            [fold.training.as_slice(), &fold.validation].concat()
-        };
-        let training = session.prepared.part(&view.inputs, member, &learned_from);
-        let test = session.prepared.part(&view.inputs, member, judged);
-        let (task, seed) = (session.spec().task, session.spec().seed);
-        let width = session.width();
-        let each = card::baseline_answers(
-            task,
-            width,
-            &training,
-            &test,
-            member,
-            seed,
-            session.compute,
-            session.team,
-        )?;
-        all.iter_mut().zip(each).for_each(|(all, own)| all.extend(own));
-        if !split.test.is_empty() {
-            break; // One training part is enough to judge by.
-        }
-    }
-    let stds = &session.stds();
-    let scored = names.into_iter().zip(&all);
-    Ok(scored
-        .map(|(name, answers)| (name, card::score(&session.prepared.truth, judged, answers, stds)))
-        .collect())
+        "domain": report::flagged(prepared, manifest, judged),
+        "comparison": report::comparison(prepared, manifest, judged, outputs),
+        "importance": importance(session, blend, judged)?,
+        "response_curves": curves(session, manifest, blend, judged)?,
+    }))
 }
 
 #[cfg(test)]
@@ -512,6 +475,54 @@ mod tests {
             assert_eq!(resumed.bytes, whole.bytes);
             assert_eq!(n_epochs, epochs_of_networks.len() - second);
         }
+    }
+
+    #[test]
+    fn a_stop_after_the_last_network_is_heard_and_costs_no_network() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let compute = Compute { checkpoint_s: 0.0, ..COMPUTE };
+        for target in ["y", "label"] {
+            let spec = spec(&table, json!({"target": target, "preset": "fast", "epochs": 4}));
+            let whole = train(&data, &spec, &compute, None, &mut |_| {}, &Stop::new()).unwrap();
+            let (stop, mut kept) = (Stop::new(), None);
+            let mut observe = |event| match event {
+                Event::Message(text) if text.starts_with("network 1 of 1") => {
+                    stop.request(StopReason::Shutdown);
+                }
+                Event::Checkpoint(bytes) => kept = Some(bytes),
+                _ => {}
+            };
+            let error = train(&data, &spec, &compute, None, &mut observe, &stop).unwrap_err();
+            assert_eq!(error, TrainError::Stopped(StopReason::Shutdown));
+            let mut n_epochs = 0;
+            let mut observe = |event| n_epochs += usize::from(matches!(event, Event::Epoch(_)));
+            let resumed = train(&data, &spec, &compute, kept.as_deref(), &mut observe, &Stop::new()).unwrap();
+            assert_eq!((n_epochs, resumed.bytes == whole.bytes), (0, true), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_time_left_after_a_resume_counts_only_what_was_done_since() {
+        let table = waves();
+        let description = describe(&table);
+        let data = Data { table: &table, description: &description, test_rows: None };
+        let spec =
+            spec(&table, json!({"target": "y", "preset": "fast", "epochs": 400, "hidden_layers": [8]}));
+        let kept = stopped_after(&table, &spec, 200, None);
+        let stop = Stop::new();
+        let mut first = None;
+        let mut observe = |event| {
+            if let Event::Progress { fraction, eta_s, .. } = event {
+                first.get_or_insert((fraction, eta_s));
+                stop.request(StopReason::Cancel);
+            }
+        };
+        train(&data, &spec, &COMPUTE, Some(&kept), &mut observe, &stop).unwrap_err();
+        let (fraction, eta_s) = first.unwrap();
+        assert!((fraction - 0.5).abs() < 0.01, "{fraction}");
+        assert_eq!(eta_s, None, "one step is too little to tell by");
     }
 
     #[test]

@@ -1,31 +1,33 @@
-//! Something simple on the same split, so that the network has something to beat.
+//! Baselines without steps: the mean, the nearest rows, a straight line.
 
-use super::random::{Purpose, shuffled, stream};
 use crate::model::device::Backend;
+use crate::training::random::{Purpose, shuffled, stream};
 
 /// Neighbours whose mean answers.
 const NEIGHBOURS: usize = 5;
 /// Multiply-adds that the nearest-neighbour search may cost; beyond it a sample of the training rows
 /// stands for all.
 const NEIGHBOUR_WORK: usize = 10_000_000_000;
+/// The same for the sums that a straight line is fitted to.
+const LINEAR_WORK: usize = 10_000_000_000;
 /// Ridge penalty per training row, on features of about unit size.
 const RIDGE: f64 = 1e-6;
 
 /// Encoded rows with their truth as numbers: standardised targets, or one 0/1 column per class.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub(super) struct Rows<'a> {
     /// Row-major `[n, width]`.
-    pub features: &'a [f32],
+    pub(super) features: &'a [f32],
     /// Features per row.
-    pub width: usize,
+    pub(super) width: usize,
     /// Row-major `[n, outputs]`.
-    pub truth: &'a [f64],
+    pub(super) truth: &'a [f64],
     /// Numbers per row.
-    pub outputs: usize,
+    pub(super) outputs: usize,
 }
 
 /// The mean of the training rows for every test row: `[outputs]`. For classes the shares.
-pub fn mean(training: &Rows) -> Vec<f64> {
+pub(super) fn mean(training: &Rows) -> Vec<f64> {
     let n = (training.truth.len() / training.outputs) as f64;
     let mut means = vec![0.0; training.outputs];
     for row in training.truth.chunks_exact(training.outputs) {
@@ -35,16 +37,12 @@ pub fn mean(training: &Rows) -> Vec<f64> {
 }
 
 /// The mean of the nearest training rows in the encoded space: `[n_test, outputs]`.
-pub fn nearest_neighbours(training: &Rows, test: &[f32], seed: u64, backend: Backend) -> Vec<f64> {
+pub(super) fn nearest_neighbours(training: &Rows, test: &[f32], seed: u64, backend: Backend) -> Vec<f64> {
     let (width, outputs) = (training.width, training.outputs);
     let n_all = training.features.len() / width;
     let n_test = test.len() / width;
     let most = (NEIGHBOUR_WORK / (n_test.max(1) * width)).max(500);
-    let mut rows: Vec<usize> = (0..n_all).collect();
-    if n_all > most {
-        rows = shuffled(rows, &mut stream(seed, Purpose::Sample, 1, 0));
-        rows.truncate(most);
-    }
+    let rows = sampled(n_all, most, seed);
     let gathered: Vec<f32> =
         rows.iter().flat_map(|row| &training.features[row * width..][..width]).copied().collect();
     let norms: Vec<f32> = gathered.chunks_exact(width).map(|row| row.iter().map(|x| x * x).sum()).collect();
@@ -69,16 +67,34 @@ pub fn nearest_neighbours(training: &Rows, test: &[f32], seed: u64, backend: Bac
     answers
 }
 
+/// At most `most` of `n` rows: all in order, or some at random.
+fn sampled(n: usize, most: usize, seed: u64) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..n).collect();
+    if n > most {
+        rows = shuffled(rows, &mut stream(seed, Purpose::Sample, 1, 0));
+        rows.truncate(most);
+    }
+    rows
+}
+
 /// Ridge regression: the weights `[width + 1, outputs]`, the intercept last, that minimise the mean
 /// square error plus a small penalty; by the normal equations and Cholesky's factorisation.
-pub fn fit_linear(training: &Rows) -> Vec<f64> {
+/// A sample of the rows stands for all where they are very many.
+pub(super) fn fit_linear(training: &Rows, seed: u64) -> Vec<f64> {
+    let size = training.width + 1;
+    let most = (LINEAR_WORK / (size * size)).max(2 * size);
+    fit_linear_to(training, &sampled(training.features.len() / training.width, most, seed))
+}
+
+fn fit_linear_to(training: &Rows, rows: &[usize]) -> Vec<f64> {
     let (width, outputs) = (training.width, training.outputs);
     let size = width + 1;
-    let n = training.features.len() / width;
     let mut gram = vec![0.0; size * size];
     let mut right = vec![0.0; size * outputs];
     let mut x = vec![1.0; size];
-    for (features, truth) in training.features.chunks_exact(width).zip(training.truth.chunks_exact(outputs)) {
+    for row in rows {
+        let features = &training.features[row * width..][..width];
+        let truth = &training.truth[row * outputs..][..outputs];
         x.iter_mut().zip(features).for_each(|(x, feature)| *x = f64::from(*feature));
         for i in 0..size {
             if x[i] == 0.0 {
@@ -89,14 +105,14 @@ pub fn fit_linear(training: &Rows) -> Vec<f64> {
         }
     }
     for i in 0..width {
-        gram[i * size + i] += RIDGE * n as f64 + 1e-9;
+        gram[i * size + i] += RIDGE * rows.len() as f64 + 1e-9;
     }
     solve(&mut gram, &mut right, size, outputs);
     right
 }
 
 /// The answers of [`fit_linear`]'s weights: `[n_test, outputs]`.
-pub fn apply_linear(weights: &[f64], test: &[f32], width: usize, outputs: usize) -> Vec<f64> {
+pub(super) fn apply_linear(weights: &[f64], test: &[f32], width: usize, outputs: usize) -> Vec<f64> {
     let mut answers = Vec::with_capacity(test.len() / width * outputs);
     for row in test.chunks_exact(width) {
         let start = answers.len();
@@ -146,9 +162,12 @@ mod tests {
             })
             .collect();
         let rows = Rows { features: &features, width: 2, truth: &truth, outputs: 2 };
-        let answers = apply_linear(&fit_linear(&rows), &features, 2, 2);
-        for (answer, truth) in answers.iter().zip(&truth) {
-            assert!((answer - truth).abs() < 1e-3, "{answer} {truth}");
+        // From all rows, and from a sample of them.
+        for weights in [fit_linear(&rows, 1), fit_linear_to(&rows, &sampled(40, 8, 1))] {
+            let answers = apply_linear(&weights, &features, 2, 2);
+            for (answer, truth) in answers.iter().zip(&truth) {
+                assert!((answer - truth).abs() < 1e-3, "{answer} {truth}");
+            }
         }
     }
 
@@ -157,7 +176,7 @@ mod tests {
         let features: Vec<f32> = (0..20).flat_map(|i| [i as f32, i as f32, 0.0]).collect();
         let truth: Vec<f64> = (0..20).map(f64::from).collect();
         let rows = Rows { features: &features, width: 3, truth: &truth, outputs: 1 };
-        let answers = apply_linear(&fit_linear(&rows), &[4.5, 4.5, 0.0], 3, 1);
+        let answers = apply_linear(&fit_linear(&rows, 1), &[4.5, 4.5, 0.0], 3, 1);
         assert!((answers[0] - 4.5).abs() < 1e-2, "{answers:?}");
     }
 
