@@ -5,6 +5,7 @@ use super::sheet::Unfit;
 use super::write::AnswerError;
 use crate::{
     ingest::IngestError,
+    jobs,
     prediction::PredictionError,
     storage::{JobError, PredictionRecord, StorageError},
 };
@@ -23,17 +24,7 @@ pub(super) fn internal() -> JobError {
 /// Because of the database or the store.
 pub(super) fn of_storage(error: &StorageError) -> JobError {
     tracing::error!(%error, "a file cannot be answered");
-    match error {
-        StorageError::InsufficientStorage(part) => job_error(
-            "insufficient-storage",
-            format!("no space is left in the {part}: free some and send the file again"),
-        ),
-        error if error.is_transient() => job_error(
-            "storage-unavailable",
-            "a store did not answer for too long: send the file again when it does",
-        ),
-        _ => internal(),
-    }
+    jobs::of_storage(error, "send the file again")
 }
 
 /// Because it cannot be read.

@@ -32,7 +32,7 @@ pub(super) async fn answer(
     let patience = jobs.settings.save_retry_for;
     let copied = jobs::retry(patience, || jobs.blobs.get_file(&key, file.path())).await;
     if copied.map_err(|error| of_storage(&error))?.is_none() {
-        return Err(job_error("storage-unavailable", "the stored file is not there; send it again"));
+        return Err(job_error("file-missing", "the stored file is not there; send it again"));
     }
     let loaded =
         jobs::retry(patience, || model(app, jobs, record)).await.map_err(|error| of_storage(&error))?;

@@ -75,6 +75,16 @@ impl End {
     }
 }
 
+/// What a heartbeat has found.
+#[derive(Debug)]
+enum Beat {
+    Renewed,
+    /// The database was away: the next one tries again, and the lease decides at the end.
+    Missed,
+    Cancelled,
+    Lost,
+}
+
 /// A file that this worker holds.
 struct Held<'a> {
     app: &'a App,
@@ -141,12 +151,11 @@ impl Held<'_> {
                 () = tokio::time::sleep(settings.heartbeat) => {}
                 () = running.nudged() => {}
             }
-            match tokio::time::timeout(settings.lease / 3, self.heartbeat()).await {
-                Ok(Ok(false)) => live.wake(self.lease.job_id),
-                Ok(Ok(true)) => break End::Cancelled,
-                Ok(Err(StorageError::LeaseLost)) => break End::Lost,
-                Ok(Err(error)) => tracing::warn!(%error, "the lease on a file could not be renewed"),
-                Err(_) => tracing::warn!("the lease on a file could not be renewed in time"),
+            match self.heartbeat().await {
+                Beat::Renewed => live.wake(self.lease.job_id),
+                Beat::Missed => {}
+                Beat::Cancelled => break End::Cancelled,
+                Beat::Lost => break End::Lost,
             }
         };
         self.progress.stop.store(true, Ordering::Relaxed);
@@ -166,7 +175,9 @@ impl Held<'_> {
                 tokio::select! {
                     stored = &mut storing => return stored.map(drop),
                     () = tokio::time::sleep(jobs.settings.heartbeat) => {
-                        self.heartbeat().await?;
+                        if matches!(self.heartbeat().await, Beat::Lost) {
+                            return Err(StorageError::LeaseLost);
+                        }
                     }
                 }
             }
@@ -195,9 +206,18 @@ impl Held<'_> {
     }
 
     /// Renews the lease and writes the progress down.
-    async fn heartbeat(&self) -> Result<bool> {
-        let until = self.now() + self.jobs.settings.lease_span();
-        predictions::heartbeat(&self.jobs.db, &self.lease, self.progress(), until).await
+    async fn heartbeat(&self) -> Beat {
+        let settings = &self.jobs.settings;
+        let until = self.now() + settings.lease_span();
+        let beat = predictions::heartbeat(&self.jobs.db, &self.lease, self.progress(), until);
+        match tokio::time::timeout(settings.lease / 3, beat).await {
+            Ok(Ok(false)) => return Beat::Renewed,
+            Ok(Ok(true)) => return Beat::Cancelled,
+            Ok(Err(StorageError::LeaseLost)) => return Beat::Lost,
+            Ok(Err(error)) => tracing::warn!(%error, "the lease on a file could not be renewed"),
+            Err(_) => tracing::warn!("the lease on a file could not be renewed in time"),
+        }
+        Beat::Missed
     }
 
     async fn fail(&self, error: &JobError) -> Result<()> {

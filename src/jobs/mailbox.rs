@@ -35,6 +35,17 @@ pub(super) struct News {
     pub(super) changed: bool,
 }
 
+impl News {
+    /// Adds a log line; the oldest go where there are too many.
+    fn log(&mut self, log: NewLog) {
+        if self.logs.len() >= MAX_LOG_LINES {
+            self.logs.remove(0);
+        }
+        self.logs.push(log);
+        self.changed = true;
+    }
+}
+
 impl Mailbox {
     /// Starts from what an earlier attempt has told.
     pub(super) fn new(clock: Clock, progress: Progress, warnings: Vec<Warning>) -> Self {
@@ -79,22 +90,17 @@ impl Mailbox {
 
     /// Adds a log line.
     pub(super) fn log(&self, level: LogLevel, message: String) {
-        let log = NewLog { at: self.0.clock.now(), level, message };
-        let mut news = lock(&self.0.news);
-        if news.logs.len() >= MAX_LOG_LINES {
-            news.logs.remove(0);
-        }
-        news.logs.push(log);
-        news.changed = true;
+        lock(&self.0.news).log(NewLog { at: self.0.clock.now(), level, message });
     }
 
     /// Adds a warning, and a log line about it, unless it was given before.
     pub(super) fn warn(&self, warning: Warning) {
-        if lock(&self.0.news).warnings.contains(&warning) {
-            return;
+        let mut news = lock(&self.0.news);
+        if !news.warnings.contains(&warning) {
+            let message = warning.message.clone();
+            news.log(NewLog { at: self.0.clock.now(), level: LogLevel::Warning, message });
+            news.warnings.push(warning);
         }
-        self.log(LogLevel::Warning, warning.message.clone());
-        lock(&self.0.news).warnings.push(warning);
     }
 
     /// All warnings so far.

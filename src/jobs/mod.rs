@@ -16,6 +16,7 @@
 //! - `mailbox` is where the training thread puts what it tells, without ever waiting.
 //! - `record` writes the mailbox into the database and the blobs, at a bearable rate.
 //! - `save` stores the finished model.
+//! - [`of_storage`] is what a job tells that a store has ended.
 //! - [`retry()`] keeps trying while a store is away.
 //! - [`train`] is the training that workers run; tests put another one in its place.
 //! - [`sweep`] removes what crashes have left behind.
@@ -23,6 +24,7 @@
 //! - [`Changes`] counts what has happened to the models in this process.
 
 mod changes;
+mod failure;
 pub mod live;
 mod mailbox;
 mod record;
@@ -34,6 +36,7 @@ pub mod train;
 pub mod worker;
 
 pub use changes::{Changes, Changing};
+pub use failure::of_storage;
 pub use live::{Listener, Live, Running};
 pub use retry::retry;
 

@@ -4,7 +4,8 @@
 use super::{live::lock, mailbox::News, retry, run::Run};
 use crate::dataset::Warning;
 use crate::storage::{BlobKey, Result, StorageError, trainings};
-use std::{sync::Mutex, time::Duration};
+use bytes::Bytes;
+use std::{convert::Infallible, sync::Mutex, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Writes the mailbox down every `record_every`, until the training has ended.
@@ -58,32 +59,47 @@ pub(super) struct CheckpointKeeper(Mutex<Kept>);
 struct Kept {
     current: Option<BlobKey>,
     sequence: u64,
+    /// What is being stored. It stays here where that was given up half-way.
+    unstored: Option<Bytes>,
 }
 
 impl CheckpointKeeper {
     /// Starts with the checkpoint of an earlier attempt.
     pub(super) fn new(current: Option<BlobKey>) -> Self {
-        Self(Mutex::new(Kept { current, sequence: 0 }))
+        Self(Mutex::new(Kept { current, sequence: 0, unstored: None }))
     }
 
-    /// Stores the newest checkpoint in the mailbox, if there is one. Without space, or without a
-    /// store, the training goes on and the last good checkpoint stays.
+    /// Stores one checkpoint after the other, until it is dropped.
+    pub(super) async fn keep(&self, run: &Run<'_>) -> Infallible {
+        loop {
+            run.mailbox.checkpoint().await;
+            self.store_newest(run).await;
+        }
+    }
+
+    /// Stores the newest checkpoint in the mailbox, or the one whose storing was given up, if there is one.
+    /// Without space, or without a store, the training goes on and the last good checkpoint stays.
     pub(super) async fn store_newest(&self, run: &Run<'_>) {
-        let Some(bytes) = run.mailbox.take_checkpoint() else { return };
-        let key = {
+        let told = run.mailbox.take_checkpoint().map(Bytes::from);
+        let (key, bytes) = {
             let mut kept = lock(&self.0);
+            let Some(bytes) = told.or_else(|| kept.unstored.take()) else { return };
+            kept.unstored = Some(bytes.clone());
             kept.sequence += 1;
-            BlobKey::Checkpoint {
+            let key = BlobKey::Checkpoint {
                 training_id: run.lease.job_id,
                 attempt: run.lease.attempt,
                 sequence: kept.sequence,
-            }
+            };
+            (key, bytes)
         };
         let stored = async {
-            run.jobs.blobs.put_bytes(&key, bytes.into()).await?;
+            run.jobs.blobs.put_bytes(&key, bytes).await?;
             trainings::set_checkpoint(&run.jobs.db, &run.lease, &key).await
         };
-        match stored.await {
+        let stored = stored.await;
+        lock(&self.0).unstored = None;
+        match stored {
             Ok(()) => {
                 let before = lock(&self.0).current.replace(key);
                 if let Some(before) = before {

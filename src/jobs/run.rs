@@ -1,10 +1,14 @@
 //! One claimed training, from its table to its end.
 //!
 //! Four things go on at once: the training on a thread of its own, the heartbeat, the recorder and
-//! the checkpoint keeper. The last three are tasks, and one failing never stops the training; a
-//! lost lease does.
+//! the checkpoint keeper. None of the last three waits for another, and one failing never stops the
+//! training; a lost lease does.
 
-use super::{Failure, Jobs, Outcome, Trainer, Work, live::Running, mailbox::Mailbox, record, retry, save};
+use super::{
+    Failure, Jobs, Outcome, Trainer, Work, failure::of_storage, live::Running, mailbox::Mailbox, record,
+    retry, save,
+};
+use crate::hash;
 use crate::id::TrainingId;
 use crate::storage::{
     BlobKey, Claimed, JobError, Lease, LogLevel, Progress, Result, StorageError, TrainingRecord, datasets,
@@ -39,6 +43,9 @@ pub(super) async fn run(jobs: &Jobs, trainer: &Trainer, claimed: Claimed, shutdo
     .await;
 }
 
+/// For how long a process that is about to end stores the last checkpoint.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How a training ended in this process.
 #[derive(Debug)]
 enum End {
@@ -47,6 +54,9 @@ enum End {
     Cancelled,
     Released,
 }
+
+/// What a training made, with the SHA-256 of its file: a large one takes a while, off the runtime.
+pub(super) type Hashed = (Outcome, String);
 
 /// What the tasks of one training share.
 pub(super) struct Run<'a> {
@@ -157,7 +167,7 @@ impl<'a> Run<'a> {
             return Err(match still_there {
                 None => deleted(),
                 Some(_) => Failure::new(
-                    "dataset-missing",
+                    "file-missing",
                     format!(
                         "the stored table of the dataset {} is not there; upload the file again",
                         training.dataset_id
@@ -193,7 +203,7 @@ impl<'a> Run<'a> {
     {
         retry(self.jobs.settings.save_retry_for, operation).await.map_err(|error| {
             tracing::error!(%error, "the training cannot be started");
-            Failure::Failed(save::job_error(&error))
+            Failure::Failed(of_storage(&error, "train again"))
         })
     }
 
@@ -204,12 +214,14 @@ impl<'a> Run<'a> {
         work: Work,
         shutdown: &CancellationToken,
         keeper: &record::CheckpointKeeper,
-    ) -> std::result::Result<Outcome, Failure> {
+    ) -> std::result::Result<Hashed, Failure> {
         let (sender, mut ended) = oneshot::channel();
         let (trainer, mailbox, stop) = (trainer.clone(), self.mailbox.clone(), self.stop.clone());
         let training = move || {
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                trainer.train(work, &mut |event| mailbox.put(event), &stop)
+                let outcome = trainer.train(work, &mut |event| mailbox.put(event), &stop)?;
+                let sha256 = hash::of_bytes(&outcome.file);
+                Ok((outcome, sha256))
             }));
             drop(sender.send(result)); // nobody listens only if the process is ending
         };
@@ -221,14 +233,16 @@ impl<'a> Run<'a> {
             ));
         }
         let mut shutting_down = false;
+        // A store that hangs must not hide the end; what it was given is stored again if it is needed then.
+        let mut keeping = std::pin::pin!(keeper.keep(self));
         let result = loop {
             tokio::select! {
                 result = &mut ended => break result,
+                never = &mut keeping => match never {},
                 () = shutdown.cancelled(), if !shutting_down => {
                     shutting_down = true;
                     self.stop.request(StopReason::Shutdown);
                 }
-                () = self.mailbox.checkpoint() => keeper.store_newest(self).await,
             }
         };
         match result {
@@ -248,7 +262,7 @@ impl<'a> Run<'a> {
     async fn finish(
         &self,
         training: &TrainingRecord,
-        result: std::result::Result<Outcome, Failure>,
+        result: std::result::Result<Hashed, Failure>,
         shutdown: &CancellationToken,
         keeper: &record::CheckpointKeeper,
     ) -> Result<End> {
@@ -256,11 +270,11 @@ impl<'a> Run<'a> {
             keeper.discard(self).await;
             return Err(StorageError::LeaseLost);
         }
-        for warning in result.iter().flat_map(|outcome| &outcome.warnings) {
+        for warning in result.iter().flat_map(|(outcome, _)| &outcome.warnings) {
             self.mailbox.warn(warning.clone());
         }
         let end = match result {
-            Ok(outcome) => match Box::pin(save::save(self, training, outcome, shutdown)).await? {
+            Ok(hashed) => match Box::pin(save::save(self, training, hashed, shutdown)).await? {
                 save::Saved::Stored => End::Succeeded,
                 save::Saved::CancelRequested => End::Cancelled,
                 save::Saved::Failed(error) => End::Failed(error),
@@ -270,8 +284,10 @@ impl<'a> Run<'a> {
             Err(Failure::Stopped(StopReason::Cancel)) => End::Cancelled,
             Err(Failure::Stopped(StopReason::Shutdown)) => End::Released,
         };
-        if matches!(end, End::Released) {
-            keeper.store_newest(self).await;
+        if matches!(end, End::Released)
+            && tokio::time::timeout(CHECKPOINT_PATIENCE, keeper.store_newest(self)).await.is_err()
+        {
+            tracing::warn!("the last checkpoint could not be stored in time; an earlier one is gone on from");
         }
         if let End::Failed(error) = &end {
             self.mailbox.log(LogLevel::Error, error.detail.clone());

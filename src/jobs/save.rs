@@ -1,11 +1,12 @@
 //! Stores the finished model: first the file, then, in one transaction, the rows.
 
-use super::{Outcome, record, retry, run::Run};
-use crate::hash;
-use crate::id::ModelId;
-use crate::storage::{
-    BlobKey, Committed, JobError, NewModel, Part, Result, StorageError, TrainingRecord, models,
+use super::{
+    failure::of_storage,
+    record, retry,
+    run::{Hashed, Run},
 };
+use crate::id::ModelId;
+use crate::storage::{BlobKey, Committed, JobError, NewModel, Result, StorageError, TrainingRecord, models};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ pub(super) enum Saved {
 pub(super) async fn save(
     run: &Run<'_>,
     training: &TrainingRecord,
-    outcome: Outcome,
+    (outcome, sha256): Hashed,
     shutdown: &CancellationToken,
 ) -> Result<Saved> {
     let settings = &run.jobs.settings;
@@ -44,7 +45,7 @@ pub(super) async fn save(
         metrics: outcome.metrics,
         card: outcome.card,
         size_bytes: file.len() as u64,
-        sha256: hash::of_bytes(&file),
+        sha256,
         train_s: outcome.train_s,
         tags: training.tags.clone(),
         description: String::new(),
@@ -87,26 +88,7 @@ pub(super) async fn save(
         // As above: the file stays, because the commit may have gone through.
         Err(error) => {
             tracing::error!(%error, "the model could not be stored");
-            Ok(Saved::Failed(job_error(&error)))
+            Ok(Saved::Failed(of_storage(&error, "train again")))
         }
     }
-}
-
-/// What a training that failed for this reason tells.
-pub(super) fn job_error(error: &StorageError) -> JobError {
-    let (slug, detail) = match error {
-        StorageError::InsufficientStorage(part) => {
-            ("insufficient-storage", format!("no space is left in the {part}: free some and train again"))
-        }
-        StorageError::Unavailable { part: Part::Database, .. } | StorageError::Busy => (
-            "database-unavailable",
-            "the database did not answer for too long: train again when it does".into(),
-        ),
-        StorageError::Unavailable { part: Part::Blobs, .. } => (
-            "storage-unavailable",
-            "the file storage did not answer for too long: train again when it does".into(),
-        ),
-        _ => ("internal", "a fault in the program ended the training; the server's log says more".into()),
-    };
-    JobError { slug: slug.into(), detail }
 }
