@@ -5,7 +5,7 @@ use crate::{
     app::App,
     hash::hex,
     storage::{
-        Db, StoredResponse,
+        Db, HeldKey, StoredResponse,
         idempotency::{self, Begun},
     },
 };
@@ -51,8 +51,8 @@ pub async fn once(
     work: impl Future<Output = Result<Done, Problem>>,
 ) -> Result<Response, Problem> {
     let Some(key) = key(headers)? else { return Ok(respond(work.await?, false)) };
-    match idempotency::begin(db, route, &key, fingerprint, app.clock().now()).await? {
-        Begun::New => {}
+    let held = match idempotency::begin(db, route, &key, fingerprint, app.clock().now()).await? {
+        Begun::New(held) => held,
         Begun::Replay(StoredResponse { status, location, body }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             return Ok(respond(Done { status, location, body }, true));
@@ -69,14 +69,15 @@ pub async fn once(
                 "this Idempotency-Key was used for a different request; make a new key for each new request",
             ));
         }
-    }
+    };
     // If the client goes away while the work is done, this future is dropped: give the key back.
-    let guard = Guard { db: Some(db.clone()), route: route.to_owned(), key: key.clone() };
-    let done = match work.await {
+    let guard = Guard(Some((db.clone(), held.clone())));
+    let worked = work.await;
+    guard.disarm();
+    let done = match worked {
         Ok(done) => done,
         Err(problem) => {
-            guard.disarm();
-            idempotency::abandon(db, route, &key).await?;
+            idempotency::abandon(db, &held).await?;
             return Err(problem);
         }
     };
@@ -85,9 +86,11 @@ pub async fn once(
         location: done.location.clone(),
         body: done.body.clone(),
     };
-    // What was done stays done: if that cannot be written down, the key must not allow it a second time.
-    guard.disarm();
-    idempotency::complete(db, route, &key, &stored).await?;
+    // What was done stays done. If that cannot be written down, the key does not allow it a second time until this
+    // request is taken for dead.
+    if !idempotency::complete(db, &held, &stored).await? {
+        tracing::warn!(route, "a request took so long that another one has its idempotency key");
+    }
     Ok(respond(done, false))
 }
 
@@ -117,25 +120,20 @@ fn respond(done: Done, replayed: bool) -> Response {
 }
 
 /// Gives the key up when the work was dropped.
-struct Guard {
-    db: Option<Db>,
-    route: String,
-    key: String,
-}
+struct Guard(Option<(Db, HeldKey)>);
 
 impl Guard {
     fn disarm(mut self) {
-        self.db = None;
+        self.0 = None;
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(db) = self.db.take() else { return };
-        let (route, key) = (std::mem::take(&mut self.route), std::mem::take(&mut self.key));
+        let Some((db, held)) = self.0.take() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = idempotency::abandon(&db, &route, &key).await {
+                if let Err(error) = idempotency::abandon(&db, &held).await {
                     tracing::warn!(%error, "an idempotency key could not be given back; it expires by itself");
                 }
             });

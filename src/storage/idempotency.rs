@@ -1,7 +1,7 @@
 //! Idempotency keys: a request that is sent twice with the same key is done once.
 //!
 //! ```text
-//! begin --> New ----------> complete   later requests get the stored response
+//! begin --> New(HeldKey) -> complete   later requests get the stored response
 //!       |              \--> abandon    the request failed: the key is free again
 //!       |-> Replay | InProgress | Mismatch
 //! ```
@@ -24,13 +24,21 @@ pub struct StoredResponse {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
     /// The key is this request's now: do it, then [`complete`] or [`abandon`].
-    New,
+    New(HeldKey),
     /// The request was done before: give this answer again.
     Replay(StoredResponse),
     /// The first request with this key has not ended.
     InProgress,
     /// The key was used for another body.
     Mismatch,
+}
+
+/// The right to a key, of the request that took it last: one that was taken for dead has lost it to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldKey {
+    route: String,
+    key: String,
+    since: DateTime<Utc>,
 }
 
 /// For how long a key is remembered.
@@ -76,7 +84,7 @@ pub async fn begin(db: &Db, route: &str, key: &str, fingerprint: &str, now: Date
         .await
         .map(|done| done.rows_affected()))?;
     if taken == 1 {
-        return Ok(Begun::New);
+        return Ok(Begun::New(HeldKey { route: route.to_owned(), key: key.to_owned(), since: now }));
     }
     let row: Option<KeyRow> =
         with_pool!(db, |pool| sqlx::query_as(LOOK).bind(route).bind(key).fetch_optional(pool).await)?;
@@ -92,26 +100,37 @@ pub async fn begin(db: &Db, route: &str, key: &str, fingerprint: &str, now: Date
     })
 }
 
-/// Binds the key to its answer.
-pub async fn complete(db: &Db, route: &str, key: &str, response: &StoredResponse) -> Result<()> {
+/// Binds the key to its answer. `false` if another request has it now.
+pub async fn complete(db: &Db, held: &HeldKey, response: &StoredResponse) -> Result<bool> {
     const COMPLETE: &str = "
-        UPDATE idempotency_keys SET status = $3, location = $4, body = $5 WHERE route = $1 AND key = $2";
-    with_pool!(db, |pool| sqlx::query(COMPLETE)
-        .bind(route)
-        .bind(key)
+        UPDATE idempotency_keys SET status = $4, location = $5, body = $6
+        WHERE route = $1 AND key = $2 AND created_at = $3 AND status IS NULL";
+    let changed = with_pool!(db, |pool| sqlx::query(COMPLETE)
+        .bind(&held.route)
+        .bind(&held.key)
+        .bind(held.since)
         .bind(i64::from(response.status))
         .bind(&response.location)
         .bind(&response.body)
         .execute(pool)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
 }
 
-/// Gives the key up: the request was refused or failed, and may be tried again.
-pub async fn abandon(db: &Db, route: &str, key: &str) -> Result<()> {
-    const ABANDON: &str = "DELETE FROM idempotency_keys WHERE route = $1 AND key = $2 AND status IS NULL";
-    with_pool!(db, |pool| sqlx::query(ABANDON).bind(route).bind(key).execute(pool).await.map(drop))?;
+/// Gives the key up: the request was refused or failed, and may be tried again. One that another request has now
+/// stays that one's.
+pub async fn abandon(db: &Db, held: &HeldKey) -> Result<()> {
+    const ABANDON: &str = "
+        DELETE FROM idempotency_keys
+        WHERE route = $1 AND key = $2 AND created_at = $3 AND status IS NULL";
+    with_pool!(db, |pool| sqlx::query(ABANDON)
+        .bind(&held.route)
+        .bind(&held.key)
+        .bind(held.since)
+        .execute(pool)
+        .await
+        .map(drop))?;
     Ok(())
 }
 

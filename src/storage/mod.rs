@@ -32,7 +32,7 @@ pub use connect::{ConnectOptions, Db};
 pub use datasets::DatasetRecord;
 pub use error::{Part, Result, StorageError};
 pub use events::{EventFilter, EventRecord, NewEvent};
-pub use idempotency::{Begun, StoredResponse};
+pub use idempotency::{Begun, HeldKey, StoredResponse};
 pub use job::{JobError, JobStatus};
 pub use lease::Lease;
 pub use lock::{FolderLock, lock_folder};
