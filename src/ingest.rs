@@ -41,7 +41,6 @@ pub const SUBCOMMAND: &str = "read-file";
 const EXIT_REFUSED: u8 = 1;
 const EXIT_DISK_FULL: u8 = 3;
 const SIGXCPU: i32 = 24;
-const SIGKILL: i32 = 9;
 /// The child says how far it is, and nothing longer than an error with its places.
 const MAX_STDOUT_BYTES: u64 = 1 << 24;
 /// What a line of the child begins with that says how far it is.
@@ -268,7 +267,8 @@ async fn answer(
         _ => {
             tracing::warn!(%status, "a reading process was ended");
             let what = match status.signal() {
-                Some(SIGXCPU | SIGKILL) => {
+                // What is out of memory is killed too, and by nobody who would say so.
+                Some(SIGXCPU) => {
                     format!("reading it took more than {} s of processor time", job.cpu_s)
                 }
                 _ => format!(
@@ -440,6 +440,8 @@ mod tests {
         let (slug, detail) = check(SIGXCPU, b"", b"PK\x03\x04");
         assert_eq!(slug, "malformed-workbook");
         assert!(detail.contains("7 s of processor time"), "{detail}");
+        let (_, detail) = check(9, b"", b"PK\x03\x04");
+        assert!(detail.contains("64 MiB"), "killed, as where the machine has no memory left: {detail}");
         assert_eq!(check(6, b"", b"\xd0\xcf\x11\xe0").0, "malformed-workbook", "an old workbook");
         assert_eq!(check(6, b"", b"a,b").0, "too-many-cells", "text is not malformed, but too much");
         assert_eq!(check(101 << 8, b"", b"PK").0, "malformed-workbook", "panicked");

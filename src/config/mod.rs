@@ -135,6 +135,8 @@ impl Settings {
         ] {
             secret.take_if(|secret| secret.reveal().trim().is_empty());
         }
+        let hosts = self.server.allowed_hosts.iter().map(|host| host.trim().to_owned());
+        self.server.allowed_hosts = hosts.filter(|host| !host.is_empty()).collect();
         let refuse = |text: String| Err(ConfigError(text));
         if !self.server.bind.ip().is_loopback() && !self.server.insecure_no_auth {
             return refuse(format!(
@@ -150,6 +152,15 @@ impl Settings {
             let scheme = url.reveal().split(':').next().unwrap_or_default();
             if !["sqlite", "postgres", "postgresql"].contains(&scheme) {
                 return refuse("DATABASE_URL must start with sqlite: or postgres://".into());
+            }
+        }
+        for (name, value) in [
+            ("TAQICFD_LEASE_S", self.training.lease_s),
+            ("TAQICFD_HEARTBEAT_S", self.training.heartbeat_s),
+            ("TAQICFD_CHECKPOINT_S", self.training.checkpoint_s),
+        ] {
+            if value.0 < 0.001 {
+                return refuse(format!("{name} is {value}: give at least 0.001 seconds"));
             }
         }
         if self.training.heartbeat_s.0 * 2.0 > self.training.lease_s.0 {
@@ -228,7 +239,17 @@ mod tests {
         check(&["--database-url", "mysql://x"], "sqlite: or postgres://");
         check(&["--lease-s", "1.5"], "at most half");
         check(&["--max-connections", "0"], "at least 1");
+        check(&["--lease-s", "0", "--heartbeat-s", "0"], "TAQICFD_LEASE_S is 0");
+        check(&["--heartbeat-s", "0"], "TAQICFD_HEARTBEAT_S is 0");
+        check(&["--checkpoint-s", "0"], "TAQICFD_CHECKPOINT_S is 0");
         assert!(settings(&["--bind", "0.0.0.0:80", "--insecure-no-auth"]).check().is_ok());
+    }
+
+    #[test]
+    fn hosts_are_trimmed_and_no_host_is_none() {
+        let hosts = |text: &str| settings(&["--allowed-hosts", text]).check().unwrap().server.allowed_hosts;
+        assert_eq!(hosts("lab.example, proxy.example,"), ["lab.example", "proxy.example"]);
+        assert!(hosts("").is_empty());
     }
 
     #[test]

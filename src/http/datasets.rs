@@ -244,7 +244,7 @@ pub(super) async fn with_table<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let permit = app.table_permits().acquire_owned().await.map_err(Problem::internal)?;
     let Some(table) = app.blobs().get_bytes(&BlobKey::Table(dataset_id)).await? else {
-        return Err(Problem::new(Slug::StorageUnavailable, "the table of this dataset is missing"));
+        return Err(Problem::file_missing("the table of this dataset is missing"));
     };
     let working = move || {
         let _permit = permit;
@@ -282,9 +282,9 @@ pub async fn download_dataset(
         media_type: "application/octet-stream",
         is_shown: false,
     };
-    let response = download::send(app.blobs(), &method, &headers, &file).await?.ok_or_else(|| {
-        Problem::new(Slug::StorageUnavailable, "the original file of this dataset is missing")
-    })?;
+    let response = download::send(app.blobs(), &method, &headers, &file)
+        .await?
+        .ok_or_else(|| Problem::file_missing("the original file of this dataset is missing"))?;
     if method == Method::GET && response.status() != StatusCode::NOT_MODIFIED {
         events::append(&app, db, &request_id, "download", "dataset", record.dataset_id, Value::Null).await;
     }

@@ -2,7 +2,7 @@
 
 use super::{
     datasets::Dataset,
-    error::{Problem, Slug},
+    error::Problem,
     events,
     idempotency::{self, Done},
     observe::RequestId,
@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// A form with a file.
 #[derive(Debug, utoipa::ToSchema)]
 pub struct UploadForm {
-    /// The spreadsheet: `.csv` or `.xlsx`.
+    /// The spreadsheet: a text table, `.xlsx`, `.xlsm`, `.xlsb`, `.xls` or `.ods`.
     #[schema(value_type = String, format = Binary)]
     pub file: Vec<u8>,
     /// What the dataset is to be called; the file's name if absent.
@@ -307,7 +307,7 @@ pub async fn fetch_original(app: &App, dataset_id: DatasetId) -> Result<TempFile
     let file = TempFile::new(&app.temp_dir(), "reread");
     match app.blobs().get_file(&BlobKey::Original(dataset_id), file.path()).await? {
         Some(_) => Ok(file),
-        None => Err(Problem::new(Slug::StorageUnavailable, "the original file of this dataset is missing")),
+        None => Err(Problem::file_missing("the original file of this dataset is missing")),
     }
 }
 

@@ -34,6 +34,28 @@ async fn correlations_of_all_columns_and_with_a_target() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_gone_for_good_is_no_reason_to_try_again() {
+    let api = Api::start(&[]).await;
+    let dataset = id(&api.upload("curves.csv", curves()).await.expect(201), "dataset_id");
+    let stored: Vec<_> = walkdir(&api.folder.path().join("data"))
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains(&dataset))
+        .collect();
+    assert!(stored.len() >= 2, "{stored:?}");
+    stored.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    for path in ["file", "rows", "correlations"] {
+        api.get(&format!("/datasets/{dataset}/{path}")).await.refused(500, "file-missing");
+    }
+    api.post(&format!("/datasets/{dataset}/reread"), &json!({})).await.refused(500, "file-missing");
+}
+
+/// All files below `folder`.
+fn walkdir(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walkdir(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
 async fn a_file_is_read_again_without_a_header_and_with_its_footer() {
     let api = Api::start(&[]).await;
     let text = "10;20;30\n1;2;3\n4;5;6\n7;8;9\nTotal;15;18\nSource: the office;;\n";

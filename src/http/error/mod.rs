@@ -90,6 +90,12 @@ impl Problem {
         self
     }
 
+    /// For a file that the store no longer has, although its record is there: nobody should try again.
+    pub fn file_missing(detail: &'static str) -> Self {
+        tracing::error!(detail, "a stored file is gone");
+        Self::new(Slug::FileMissing, detail)
+    }
+
     /// Closes the connection after the answer: the rest of the body is not going to be read.
     #[must_use]
     pub fn closing(self) -> Self {

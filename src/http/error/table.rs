@@ -161,20 +161,18 @@ problems! {
     TooManyClasses = 422 "too-many-classes", "The target has too many classes",
         "The target has more different values than a classifier is made for.",
         "If it is a number, train a regression: task=regression.";
-    TooManyCategories = 422 "too-many-categories", "A column has too many categories",
-        "The column has more different values than can be learnt from.", "Exclude it, or merge its values.";
     ValueOutOfRange = 422 "value-out-of-range", "A value is too large",
         "The column holds values that stay infinite after scaling.", "Check the column's unit, or leave it out.";
     ModelTooLarge = 422 "model-too-large", "The network would not fit into memory",
         "The estimate of the memory is above the limit.", "Use smaller layers or a smaller batch.";
-    UnsupportedTask = 422 "unsupported-task", "The columns do not allow this task",
-        "The target's kind does not fit the task asked for.", "Leave `task` out to have it chosen.";
-    NoFeatures = 422 "no-features", "There is nothing to learn from",
-        "No usable column is left beside the target.", "Check the kinds of the columns, or set them with `types`.";
 
     // Failed trainings: the slug is in the training's `error`, the status is never sent.
     DatasetDeleted = 500 "dataset-deleted", "The dataset was deleted",
         "The dataset was deleted while the training waited or ran.", "Upload it again and train again.";
+    DatasetCorrupt = 500 "dataset-corrupt", "The stored table is damaged",
+        "The table that was stored when the file was uploaded cannot be read any more.", "Upload the file again and train again.";
+    SettingsUnreadable = 500 "settings-unreadable", "The settings of the training cannot be read",
+        "They were written by another version of the program.", "Train again.";
     TrainingDiverged = 500 "training-diverged", "The training diverged",
         "The loss became infinite or not a number.", "Lower the learning rate.";
     JobCrashedWorker = 500 "job-crashed-worker", "The job took its worker down",
@@ -208,6 +206,9 @@ problems! {
         "The queue has reached its limit.", "Try again after the time in Retry-After, or cancel or delete some.";
     Internal = 500 "internal", "Something went wrong inside",
         "A fault of the program. Your request may well be right.", "Report it with the request_id.";
+    FileMissing = 500 "file-missing", "A stored file is gone",
+        "The store no longer has a file that it was given. Asking again does not bring it back.",
+        "Send the file again, or restore the store from a backup.";
     ModelCorrupt = 500 "model-corrupt", "The model file is damaged",
         "The file is missing or no longer what was written. Other models are not affected.", "Train again.";
     Overloaded = 503 "overloaded", "The server is busy",

@@ -277,7 +277,7 @@ pub async fn download_prediction(
         is_shown: false,
     };
     let Some(response) = download::send(app.blobs(), &method, &headers, &file).await? else {
-        return Err(Problem::new(Slug::StorageUnavailable, "the file with the answers is missing"));
+        return Err(Problem::file_missing("the file with the answers is missing"));
     };
     if response.status() == StatusCode::OK && method == Method::GET {
         events::append(
