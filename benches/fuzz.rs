@@ -26,7 +26,7 @@ use std::{
     io::{Cursor, Read, Write},
     panic,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use taqicfd::{
     dataset::ReadOptions,
@@ -356,7 +356,10 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        Self(Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let seed = now ^ u64::from(std::process::id());
+        println!("choices from {seed}");
+        Self(seed)
     }
 
     fn below(&mut self, n: usize) -> usize {
