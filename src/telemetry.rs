@@ -102,7 +102,7 @@ fn describe() {
     metrics::describe_gauge!(MODEL_CACHE_BYTES, metrics::Unit::Bytes, "models kept in memory");
     metrics::describe_gauge!(QUEUE_LENGTH, "trainings that wait");
     metrics::describe_gauge!(TRAININGS_RUNNING, "trainings that run");
-    metrics::describe_counter!(TRAININGS_ENDED, "trainings that have ended");
+    metrics::describe_gauge!(TRAININGS_ENDED, "trainings that have ended and are not deleted");
     metrics::describe_counter!(UPLOADS, "files uploaded");
 }
 

@@ -126,7 +126,7 @@ impl Survey {
     fn decoded<'a>(&self, source: Source<'a>) -> io::Result<Box<dyn Read + 'a>> {
         let mut reader = source.open()?;
         io::copy(&mut reader.by_ref().take(self.n_bom as u64), &mut io::sink())?;
-        Ok(if self.encoding == UTF_8 && self.n_bom_or_checked() {
+        Ok(if self.encoding == UTF_8 && self.is_checked() {
             Box::new(reader)
         } else {
             Box::new(Transcoder::new(reader, self.encoding.new_decoder_without_bom_handling()))
@@ -134,7 +134,7 @@ impl Survey {
     }
 
     /// Once counted, UTF-8 is known to be valid and passes through untouched.
-    fn n_bom_or_checked(&self) -> bool {
+    fn is_checked(&self) -> bool {
         self.n_lines > 0
     }
 

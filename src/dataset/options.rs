@@ -20,7 +20,7 @@ pub struct ReadOptions {
     pub encoding: Option<String>,
     /// Texts that mean "missing", beside the empty cell.
     pub missing: Option<Vec<String>>,
-    /// Column name to `number|category|date|boolean|text|ignore`.
+    /// Column name to `number|fraction|category|date|boolean|text|ignore`.
     pub types: BTreeMap<String, String>,
     /// Whether totals and notes under the table are rows of it.
     #[serde(default)]

@@ -37,11 +37,6 @@ impl Form {
         }
     }
 
-    /// Whether it is for people, and tells more than the model file holds.
-    pub fn is_card(self) -> bool {
-        matches!(self, Self::Card | Self::CardMarkdown | Self::CardHtml)
-    }
-
     /// The form called `name`.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|form| form.name() == name)

@@ -53,7 +53,7 @@ pub async fn append(
 pub struct EventQuery {
     /// By this actor.
     actor: Option<String>,
-    /// With this action: `upload`, `train`, `predict`, `cancel`, `download`, `update`, `set_alias`,
+    /// With this action: `upload`, `train`, `predict`, `cancel`, `download`, `import`, `update`, `set_alias`,
     /// `remove_alias`, `delete`.
     action: Option<String>,
     /// On this kind of object: `dataset`, `training`, `model`, `prediction`.

@@ -112,7 +112,7 @@ impl Multipart {
     }
 
     /// Takes a boundary from the front of the buffer: `--` makes it the last, a line break makes it
-    /// one between parts, anything else makes it not a boundary but the content of the part.
+    /// one between parts, anything else is refused.
     async fn after_delimiter(&mut self) -> Result<(), Problem> {
         let n = self.delimiter.len();
         while self.buffer.len() < n + 2 {

@@ -38,6 +38,18 @@ impl RequestId {
     }
 }
 
+/// The routes by which others see how the server is: they answer under any load.
+pub(super) const PROBES: [&str; 8] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/version",
+    "/ping",
+    "/health",
+    "/v2/health/live",
+    "/v2/health/ready",
+];
+
 /// How a route is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
@@ -54,10 +66,7 @@ enum Treatment {
 fn treatment(path: Option<&str>, headers: &HeaderMap) -> Treatment {
     match path {
         Some("/predict") if is_file(headers) => Treatment::Upload,
-        Some(
-            "/healthz" | "/readyz" | "/metrics" | "/version" | "/ping" | "/health" | "/v2/health/live"
-            | "/v2/health/ready",
-        ) => Treatment::Health,
+        Some(path) if PROBES.contains(&path) => Treatment::Health,
         Some(
             "/train" | "/trainings/{training_id}" | "/predictions/{prediction_id}" | "/readings/{reading_id}",
         ) => Treatment::Waiting,

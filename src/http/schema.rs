@@ -23,7 +23,7 @@ pub struct Warning {
 /// How a file was read.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReadReport {
-    /// `csv` or `xlsx`.
+    /// What the file is: `csv` for any text table, or the kind of the workbook.
     #[schema(example = "csv")]
     pub format: String,
     /// The encoding of a text file.

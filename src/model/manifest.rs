@@ -69,8 +69,8 @@ fn one() -> f64 {
     1.0
 }
 
-/// Everything about a model but its weights. Holds no time and no id, so that the same data,
-/// settings and seed give the same file, byte for byte.
+/// Everything about a model but its weights. Holds no time and no id, so that the same data, settings and seed
+/// give the same file, byte for byte, on the same backend and number of threads and without a time limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always [`FORMAT`].

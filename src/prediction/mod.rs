@@ -79,7 +79,6 @@ pub struct ModelCache {
     entries: Mutex<HashMap<ModelId, Entry>>,
     names: names::Names,
     pool: Semaphore,
-    loads: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -101,7 +100,6 @@ impl ModelCache {
             entries: Mutex::default(),
             names: names::Names::default(),
             pool: Semaphore::new(n_threads),
-            loads: AtomicU64::new(0),
         }
     }
 
@@ -146,7 +144,6 @@ impl ModelCache {
         let noted = record.status;
         let (entry, _) = self.touch(model_id);
         let loading = entry.cell.get_or_try_init(|| async {
-            self.loads.fetch_add(1, Ordering::Relaxed);
             metrics::counter!(telemetry::MODEL_LOADS).increment(1);
             load(blobs, record, self.backend).await.map(Arc::new)
         });
@@ -207,11 +204,6 @@ impl ModelCache {
     /// Drops a model from memory: it was deleted or renamed.
     pub fn forget(&self, model_id: ModelId) {
         self.entries().remove(&model_id);
-    }
-
-    /// How many models have been read from the store; for tests.
-    pub fn loads(&self) -> u64 {
-        self.loads.load(Ordering::Relaxed)
     }
 
     fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Entry>> {

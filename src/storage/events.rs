@@ -20,7 +20,7 @@ pub struct EventRecord {
     pub actor: String,
     /// `upload`, `train`, `download`, `delete`, `cancel`, ...
     pub action: String,
-    /// `dataset`, `training` or `model`.
+    /// `dataset`, `training`, `model` or `prediction`.
     pub object_kind: String,
     /// The id of the object.
     pub object_id: String,

@@ -127,7 +127,8 @@ fn binary_auc(mut scored: Vec<(f64, bool)>) -> Option<f64> {
     let mut rank_sum = 0.0;
     let mut start = 0;
     while start < scored.len() {
-        let ties = scored[start..].iter().take_while(|(score, _)| *score == scored[start].0).count();
+        let ties =
+            scored[start..].iter().take_while(|(score, _)| score.total_cmp(&scored[start].0).is_eq()).count();
         let rank = start as f64 + f64::midpoint(ties as f64, 1.0);
         rank_sum +=
             rank * scored[start..start + ties].iter().filter(|(_, positive)| *positive).count() as f64;
@@ -179,5 +180,7 @@ mod tests {
     fn auc_counts_ties_half_and_needs_both_classes() {
         assert_eq!(binary_auc(vec![(0.1, false), (0.4, true), (0.4, false), (0.9, true)]), Some(0.875));
         assert_eq!(binary_auc(vec![(0.1, true)]), None);
+        // What is no number has a rank like any other, and the count comes to its end.
+        assert_eq!(binary_auc(vec![(f64::NAN, true), (f64::NAN, false), (0.1, false)]), Some(0.75));
     }
 }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing here knows of files, databases or time of day: the same table, settings and seed give the
-//! same model, byte for byte, also after a stop and a resume.
+//! same model, byte for byte, also after a stop and a resume. That holds for one backend and one number of
+//! threads, which decide in what order sums are rounded, and without a time limit.
 
 mod baseline;
 mod blend;
@@ -47,6 +48,7 @@ pub(crate) mod test_data;
 
 pub use check::{Limits, check};
 pub use event::{EpochScore, Event, Stop, StopReason};
+// The name that http::import knows it by.
 pub use report as card;
 pub use spec::{Checked, Spec, SpecError, TrainRequest};
 

@@ -98,7 +98,10 @@ fn correlation(a: &[f64], b: &[f64], rows: &[usize]) -> f64 {
         (of_a, of_b, both) = (of_a + a * a, of_b + b * b, both + a * b);
     }
     let product = of_a.sqrt() * of_b.sqrt();
-    if product > 0.0 && product.is_finite() { (both / product).abs() } else { 0.0 }
+    // What rounding leaves of a constant column is no spread.
+    let is_spread = |sum: f64, mean: f64| sum > n * (mean * 1e-14).powi(2);
+    let is_known = is_spread(of_a, mean.0) && is_spread(of_b, mean.1) && product.is_finite();
+    if is_known { (both / product).abs() } else { 0.0 }
 }
 
 /// The share of rows whose class is the usual one of their value, where that says something: 0 for a

@@ -34,7 +34,7 @@ pub(super) fn answers(
         ntk: false,
     };
     let n = training.features.len() / width;
-    // About 4000 steps, whatever the number of rows.
+    // About 4000 steps, but no fewer than 10 passes and no more than 400.
     let epochs = (4000 * 256 / n.max(1)).clamp(10, 400);
     let recipe = Recipe {
         shape,

@@ -127,19 +127,23 @@ fn told_of_codes(column: &ColumnProfile) -> Warning {
 }
 
 pub(super) fn check_targets(
+    request: &TrainRequest,
     targets: &[&ColumnProfile],
     task: Task,
     data: &Description,
 ) -> Result<(), SpecError> {
-    for column in targets {
+    for (index, column) in targets.iter().enumerate() {
         let name = &column.name;
+        let place =
+            if request.targets.is_some() { format!("/targets/{index}") } else { "/target".to_owned() };
+        let refuse = |slug, message| Err(SpecError::new(slug, &place, message));
         if column.distinct == 0 {
             let message = format!("\"{name}\" has no value in any row; choose another target");
-            return Err(SpecError::new("no-target-values", "/target", message));
+            return refuse("no-target-values", message);
         }
         if column.distinct == 1 {
             let message = format!("\"{name}\" has the same value in every row, so there is nothing to learn");
-            return Err(SpecError::new("constant-target", "/target", message));
+            return refuse("constant-target", message);
         }
         if task == Task::Classification && column.distinct > MAX_CLASSES {
             let message = format!(
@@ -147,18 +151,18 @@ pub(super) fn check_targets(
                  quantity, use task \"regression\" and, if needed, types {{\"{name}\": \"number\"}} when uploading",
                 column.distinct
             );
-            return Err(SpecError::new("too-many-classes", "/target", message));
+            return refuse("too-many-classes", message);
         }
         if task == Task::Classification && column.kind == ColumnKind::Date {
             let message = format!("\"{name}\" is a date; dates can be features but not targets");
-            return Err(SpecError::new("invalid-parameter", "/target", message));
+            return refuse("invalid-parameter", message);
         }
         let usable = data.rows - column.missing;
         if usable < MIN_ROWS {
             let message = format!(
                 "\"{name}\" has a value in {usable} rows, and at least {MIN_ROWS} are needed to train and test"
             );
-            return Err(SpecError::new("too-few-rows", "/target", message));
+            return refuse("too-few-rows", message);
         }
     }
     Ok(())

@@ -42,7 +42,7 @@ pub fn check(
     let mut warnings = Vec::new();
     let targets = choose_targets(request, data, &mut warnings)?;
     let task = choose_task(request, &targets, &mut warnings)?;
-    check_targets(&targets, task, data)?;
+    check_targets(request, &targets, task, data)?;
     let features = choose_features(request, data, &targets, &mut warnings)?;
     let mut settings = Settings::default();
     let spec = settings.resolve(request, data, &targets, features, task, dataset_name);
@@ -213,6 +213,9 @@ mod tests {
         };
         let target = || serde_json::json!({"target": "y"});
         assert_eq!(slug(&column(vec![7.0; 40]), target()), "constant-target");
+        let both = request(serde_json::json!({"targets": ["x", "y"]}));
+        let refusal = check(&both, &describe(&column(vec![7.0; 40])), "t", &Limits::default()).unwrap_err();
+        assert_eq!(refusal.errors[0].pointer, "/targets/1", "where the request has it");
         assert_eq!(slug(&column(vec![f64::NAN; 40]), target()), "no-target-values");
         let mut few = vec![f64::NAN; 40];
         few[..19].iter_mut().zip(0..).for_each(|(value, i)| *value = f64::from(i));
