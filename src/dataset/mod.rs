@@ -53,6 +53,7 @@ mod number_format;
 mod ole2;
 mod options;
 pub mod parquet;
+mod percent;
 pub mod plain_csv;
 mod preamble;
 mod preview;

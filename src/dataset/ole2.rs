@@ -17,6 +17,39 @@ const LAST_SECTOR: u32 = 0xffff_fff9;
 
 /// Refuses a container whose chains of sectors never end.
 pub(super) fn check(source: Source<'_>) -> Result<(), ReadError> {
+    if has_circle(&table(source)?.0) { Err(circle()) } else { Ok(()) }
+}
+
+/// The stream that holds the workbook, where there is one. Short streams, which lie elsewhere, hold
+/// none.
+pub(super) fn workbook_stream(source: Source<'_>) -> Option<Vec<u8>> {
+    const SHORT: u32 = 4096;
+    const ENTRY_BYTES: usize = 128;
+    let (table, shift) = table(source).ok().filter(|(table, _)| !has_circle(table))?;
+    let mut file = source.open().ok()?;
+    let mut chain = |mut at: u32| {
+        let mut bytes = Vec::new();
+        while let Some(next) = table.get(at as usize) {
+            file.seek(SeekFrom::Start((u64::from(at) + 1) << shift)).ok()?;
+            file.by_ref().take(1 << shift).read_to_end(&mut bytes).ok()?;
+            at = *next;
+        }
+        Some(bytes)
+    };
+    let directory = chain(*words(source.head(52).ok()?.get(48..)?).first()?)?;
+    let is_workbook = |entry: &&[u8]| {
+        let name: Vec<u8> = entry[..64].iter().copied().filter(|byte| *byte != 0).collect();
+        name.eq_ignore_ascii_case(b"Workbook") || name.eq_ignore_ascii_case(b"Book")
+    };
+    let entry = directory.chunks_exact(ENTRY_BYTES).find(is_workbook)?;
+    let size = words(&entry[120..124])[0];
+    let mut stream = chain(words(&entry[116..120])[0]).filter(|_| size >= SHORT)?;
+    stream.truncate(size as usize);
+    Some(stream)
+}
+
+/// For each sector the one after it, and the power of two that is the size of a sector.
+fn table(source: Source<'_>) -> Result<(Vec<u32>, u32), ReadError> {
     let mut file = source.open()?;
     let size = file.seek(SeekFrom::End(0))?;
     let header = source.head(HEADER_BYTES as u64)?;
@@ -54,7 +87,7 @@ pub(super) fn check(source: Source<'_>) -> Result<(), ReadError> {
         }
     }
     table.truncate(n_sectors);
-    if has_circle(&table) { Err(circle()) } else { Ok(()) }
+    Ok((table, shift))
 }
 
 fn words(bytes: &[u8]) -> Vec<u32> {

@@ -9,6 +9,7 @@ use super::{
     error::{Issue, Problem, ReadError},
     format,
     options::ReadLimits,
+    percent::{self, Percents},
     row::OwnedCell,
     source::{ReadSeek, Source},
     text_rows,
@@ -49,7 +50,13 @@ impl Kind {
 }
 
 /// An open workbook.
-pub(super) enum Book<'a> {
+pub(super) struct Book<'a> {
+    reader: BookReader<'a>,
+    /// The percentages of each sheet, where the reader does not tell.
+    percents: Vec<Percents>,
+}
+
+enum BookReader<'a> {
     Xlsx(Box<Xlsx<File<'a>>>),
     Xlsb(Box<Xlsb<File<'a>>>),
     Xls(Box<Xls<File<'a>>>),
@@ -61,32 +68,38 @@ type Each<'e> = &'e mut dyn FnMut(u32, u32, OwnedCell) -> Result<(), ReadError>;
 
 impl<'a> Book<'a> {
     pub(super) fn open(source: Source<'a>, kind: Kind) -> Result<Self, ReadError> {
+        let percents = percent::find(source, kind);
         let file = BufReader::new(source.open()?);
-        guarded(|| {
-            Ok(match kind {
-                Kind::Xlsx => Self::Xlsx(Box::new(Xlsx::new(file).map_err(|error| xlsx(&error, None))?)),
-                Kind::Xlsb => Self::Xlsb(Box::new(Xlsb::new(file).map_err(|error| xlsb(&error, None))?)),
-                Kind::Xls => Self::Xls(Box::new(Xls::new(file).map_err(|error| xls(&error))?)),
-                Kind::Ods => Self::Ods(Box::new(Ods::new(file).map_err(|error| ods(&error))?)),
+        let reader = guarded(|| {
+            Ok::<_, ReadError>(match kind {
+                Kind::Xlsx => {
+                    BookReader::Xlsx(Box::new(Xlsx::new(file).map_err(|error| xlsx(&error, None))?))
+                }
+                Kind::Xlsb => {
+                    BookReader::Xlsb(Box::new(Xlsb::new(file).map_err(|error| xlsb(&error, None))?))
+                }
+                Kind::Xls => BookReader::Xls(Box::new(Xls::new(file).map_err(|error| xls(&error))?)),
+                Kind::Ods => BookReader::Ods(Box::new(Ods::new(file).map_err(|error| ods(&error))?)),
             })
-        })?
+        })??;
+        Ok(Self { reader, percents })
     }
 
     pub(super) fn sheets(&self) -> &[Sheet] {
-        match self {
-            Self::Xlsx(book) => book.sheets_metadata(),
-            Self::Xlsb(book) => book.sheets_metadata(),
-            Self::Xls(book) => book.sheets_metadata(),
-            Self::Ods(book) => book.sheets_metadata(),
+        match &self.reader {
+            BookReader::Xlsx(book) => book.sheets_metadata(),
+            BookReader::Xlsb(book) => book.sheets_metadata(),
+            BookReader::Xls(book) => book.sheets_metadata(),
+            BookReader::Ods(book) => book.sheets_metadata(),
         }
     }
 
     /// The merged cells of a sheet, where the format's reader knows them.
     pub(super) fn merged(&mut self, sheet: &str) -> Vec<Dimensions> {
-        let found = guarded(|| match self {
-            Self::Xlsx(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
-            Self::Xls(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
-            Self::Xlsb(_) | Self::Ods(_) => Vec::new(),
+        let found = guarded(|| match &mut self.reader {
+            BookReader::Xlsx(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
+            BookReader::Xls(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
+            BookReader::Xlsb(_) | BookReader::Ods(_) => Vec::new(),
         });
         found.unwrap_or_default()
     }
@@ -98,8 +111,17 @@ impl<'a> Book<'a> {
         limits: &ReadLimits,
         each: Each<'_>,
     ) -> Result<(), ReadError> {
-        guarded(move || match self {
-            Self::Xlsx(book) => {
+        let position = self.sheets().iter().position(|known| known.name == sheet);
+        let percents = position.and_then(|i| self.percents.get(i));
+        let each: Each<'_> = &mut |row, column, cell| match (percents, cell) {
+            (Some(percents), OwnedCell::Number(fraction)) if percents.has(row, column) => {
+                each(row, column, OwnedCell::Percent(fraction))
+            }
+            (_, cell) => each(row, column, cell),
+        };
+        let reader = &mut self.reader;
+        guarded(move || match reader {
+            BookReader::Xlsx(book) => {
                 let error = |error: XlsxError| xlsx(&error, Some(sheet));
                 let mut cells = book.worksheet_cells_reader(sheet).map_err(error)?;
                 let is_percent: Vec<bool> = cells.styles().iter().map(shows_percent).collect();
@@ -115,7 +137,7 @@ impl<'a> Book<'a> {
                 }
                 Ok(())
             }
-            Self::Xlsb(book) => {
+            BookReader::Xlsb(book) => {
                 let error = |error: XlsbError| xlsb(&error, Some(sheet));
                 let mut cells = book.worksheet_cells_reader(sheet).map_err(error)?;
                 while let Some(cell) = cells.next_cell().map_err(error)? {
@@ -124,30 +146,18 @@ impl<'a> Book<'a> {
                 }
                 Ok(())
             }
-            Self::Xls(book) => {
+            BookReader::Xls(book) => {
                 visit_grid(&book.worksheet_range(sheet).map_err(|error| xls(&error))?, sheet, limits, each)
             }
-            Self::Ods(book) => {
+            BookReader::Ods(book) => {
                 visit_grid(&book.worksheet_range(sheet).map_err(|error| ods(&error))?, sheet, limits, each)
             }
         })?
     }
 }
 
-/// `0.0%`, but not `0" % of all"`.
 fn shows_percent(style: &Style) -> bool {
-    let Some(format) = &style.number_format else { return false };
-    let mut characters = format.format_code.chars();
-    let mut is_quoted = false;
-    while let Some(c) = characters.next() {
-        match c {
-            '"' => is_quoted = !is_quoted,
-            '\\' if !is_quoted => drop(characters.next()),
-            '%' if !is_quoted => return true,
-            _ => {}
-        }
-    }
-    false
+    style.number_format.as_ref().is_some_and(|format| percent::is_percent_format(&format.format_code))
 }
 
 fn visit_grid(
