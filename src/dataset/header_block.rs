@@ -13,7 +13,7 @@ use super::{
     header_start,
     missing::Missing,
     row::{OwnedCell, SampleRow},
-    units_row::is_units_row,
+    units_row::{self, is_units_row},
 };
 
 /// No header has more rows.
@@ -78,15 +78,19 @@ impl Block {
             let n_unnamed = named.iter().filter(|named| !**named).count();
             let names_rest = goes_on && n_unnamed >= 2 && row.n_filled() == n_unnamed && n_values == 0;
             let is_full = n_words >= 3 || n_words >= 2 && n_words * 2 >= n_value_columns;
-            if n_values > 0 || n_words == 0 && !names_rest || !(goes_on || is_full) {
+            let divides = n_words >= 2 && divides(row, &named);
+            if n_values > 0 || n_words == 0 && !names_rest || !(goes_on || is_full || divides) {
                 break;
             }
             let names = filled[block.base];
             let is_third = block.base > first;
+            let is_longer = is_third && n_chars(row) > n_chars(names);
             if !is_fuller
+                && !divides
                 && are_distinct(names)
-                && !(is_third && n_chars(row) > n_chars(names))
+                && !is_longer
                 && is_units_row(row, body, width, missing)
+                || block.is_over_units(filled, row, &named)
             {
                 break;
             }
@@ -101,23 +105,35 @@ impl Block {
         block
     }
 
+    /// Whether the row has known units and the columns have names without it, no two the same.
+    fn is_over_units(self, filled: &[&SampleRow], row: &SampleRow, named: &[bool]) -> bool {
+        let mut names = self.names(filled, named.len());
+        names.retain(|name| !name.is_empty());
+        let n = names.len();
+        names.sort_unstable();
+        names.dedup();
+        names.len() == n
+            && (0..row.cells.len()).all(|i| !is_filled(row, i) || named.get(i) == Some(&true))
+            && units_row::are_units(row)
+    }
+
     /// One name for each column: the lowest, with those above it in front where names would repeat.
     pub(super) fn names(self, filled: &[&SampleRow], width: usize) -> Vec<String> {
+        let n_groups = self.n_groups(filled);
+        let header = &filled[self.first - n_groups..=self.last];
         // Names above the lowest full row may stand over several columns.
-        let above: Vec<Vec<String>> = filled[self.first..self.base]
-            .iter()
-            .rev()
-            .map(|row| spread(row, width))
-            .chain(self.groups(filled, width))
-            .collect();
+        let n_above = self.base - self.first + n_groups;
+        let above: Vec<Vec<String>> =
+            (0..n_above).rev().map(|i| spread(header[i], &header[..i], width)).collect();
+        let body = &filled[self.last + 1..];
         // For each column its names from the lowest up.
         let ladders: Vec<Vec<String>> = (0..width)
             .map(|i| {
                 let own = |row: &&SampleRow| Some(text(row, i)).filter(|name| !name.is_empty());
                 let mut ladder: Vec<String> =
                     filled[self.base..=self.last].iter().rev().filter_map(own).collect();
-                if ladder.is_empty() {
-                    ladder.extend(filled[self.first..self.base].iter().rev().find_map(own));
+                if ladder.is_empty() && body.iter().any(|row| is_filled(row, i)) {
+                    ladder.extend(header[..n_above].iter().rev().find_map(own));
                 }
                 // A group alone is no name: the column under it may be a gap.
                 if !ladder.is_empty() {
@@ -154,22 +170,35 @@ impl Block {
         ladders.iter().zip(&n_parts).map(|(ladder, n)| join(ladder, *n)).collect()
     }
 
-    /// The rows of groups above the header, the nearest first, each name over all its columns.
-    fn groups(self, filled: &[&SampleRow], width: usize) -> Vec<Vec<String>> {
-        let mut groups = Vec::new();
+    /// How many rows above the header name groups of its columns.
+    fn n_groups(self, filled: &[&SampleRow]) -> usize {
         let mut below = filled[self.first].line;
-        for row in filled[..self.first].iter().rev() {
-            let is_group = row.n_filled() >= 2
-                && row.cells.iter().all(|cell| *cell == OwnedCell::Empty || !is_value(cell))
-                && row.cells.iter().skip(2).any(|cell| *cell != OwnedCell::Empty);
-            if below - row.line > MAX_GROUP_GAP || !is_group {
-                break;
-            }
+        let is_group = |row: &&&SampleRow| {
+            let is_near = below - row.line <= MAX_GROUP_GAP;
             below = row.line;
-            groups.push(spread(row, width));
-        }
-        groups
+            is_near
+                && row.n_filled() >= 2
+                && row.cells.iter().all(|cell| *cell == OwnedCell::Empty || !is_value(cell) || is_year(cell))
+                && row.cells.iter().skip(2).any(|cell| *cell != OwnedCell::Empty)
+        };
+        filled[..self.first].iter().rev().take_while(is_group).count()
     }
+}
+
+/// Whether the row names parts of what is named above it: under each name it repeats over, it has
+/// several.
+///
+/// ```text
+/// Temperature;;;;Rain
+/// Air;;Soil;;
+/// min;max;min;max;
+/// ```
+fn divides(row: &SampleRow, named: &[bool]) -> bool {
+    let is_part = |i: usize| {
+        let end = (i + 1..named.len()).find(|j| named[*j]).unwrap_or(named.len());
+        !named[i] || (i + 1..end).any(|j| is_filled(row, j))
+    };
+    (0..named.len()).filter(|i| is_filled(row, *i)).all(is_part)
 }
 
 /// Whether some cells say the same as those above them, and the others are years.
@@ -184,11 +213,12 @@ fn repeats(above: &SampleRow, row: &SampleRow, width: usize) -> bool {
     n_same > 0 && n_same + others.len() == width && !others.is_empty() && others.into_iter().all(is_year)
 }
 
-/// The row's names, each also over the empty cells to its right.
-fn spread(row: &SampleRow, width: usize) -> Vec<String> {
+/// The row's names, each also over the empty cells to its right, up to where a name of the rows
+/// above it begins.
+fn spread(row: &SampleRow, above: &[&SampleRow], width: usize) -> Vec<String> {
     let mut current = String::new();
     let name = |i| {
-        if is_filled(row, i) {
+        if is_filled(row, i) || above.iter().any(|above| is_filled(above, i)) {
             current = text(row, i);
         }
         current.clone()
@@ -262,6 +292,45 @@ mod tests {
             1,
             (1, 1),
             &["Year", "Flow", "Loss", "Flow"],
+        );
+    }
+
+    #[test]
+    fn groups_over_groups() {
+        let body = ["a;1;2;3;4;5;6"; 5].join("\n");
+        let rows = |header: &[&str]| format!("{}\n{body}", header.join("\n"));
+        let seasons = "Plot;Spring;;;Autumn;;";
+        let crops = ";Rye;;Oats;Rye;;Oats";
+        let names = ";area;mass;mass;area;mass;mass";
+        let joined = [
+            "Plot",
+            "Spring Rye area",
+            "Spring Rye mass",
+            "Spring Oats mass",
+            "Autumn Rye area",
+            "Autumn Rye mass",
+            "Autumn Oats mass",
+        ];
+        check(&rows(&[seasons, crops, names]), 2, (2, 2), &joined);
+        check(&rows(&[seasons, crops, names, ";ha;kg;kg;ha;kg;kg"]), 2, (2, 2), &joined);
+        let years = joined.map(|name| name.replace("Rye", "2019").replace("Oats", "2020"));
+        check(
+            &rows(&[seasons, ";2019;;2020;2019;;2020", names]),
+            2,
+            (2, 2),
+            &years.each_ref().map(String::as_str),
+        );
+        check(
+            &rows(&["Site;Day;Heat;;;;Rain", ";;Air;;Soil;;", ";;min;max;min;max;"]),
+            0,
+            (2, 2),
+            &["Site", "Day", "Air min", "Air max", "Soil min", "Soil max", "Rain"],
+        );
+        check(
+            &rows(&["Site;Heat;;;;Rain;", ";Air;;Soil;;sum;max", ";min;max;min;max;;"]),
+            1,
+            (2, 2),
+            &["Site", "Air min", "Air max", "Soil min", "Soil max", "sum", "Rain max"],
         );
     }
 

@@ -66,7 +66,7 @@ fn repeats_a_name(layout: &Layout, row: &SampleRow) -> bool {
 }
 
 /// `Units, , A, V`: known units, though over few columns.
-fn are_units(row: &SampleRow) -> bool {
+pub(super) fn are_units(row: &SampleRow) -> bool {
     let texts = row.cells.iter().skip(1).filter(|cell| **cell != OwnedCell::Empty);
     let mut texts = texts.map(|cell| cell.borrow().to_text()).peekable();
     texts.peek().is_some() && texts.all(|text| unit::is_unit(bare_unit(&text)))
