@@ -540,6 +540,15 @@ mod tests {
         assert_eq!(dashes.units, [None, None, None, Some("%".to_owned())]);
         let with_text = layout("Re;regime;Cd\n-;-;1\n10;laminar;2\n100;turbulent;3");
         assert_eq!(with_text.units_line, None, "a number is no unit");
+        let long = layout(
+            "t;PAR;T;rest\nh;µmol m-2 s-1 of photons, PAR;°C;share of all that fell\n1;2;3;4\n5;6;7;8",
+        );
+        assert_eq!(
+            long.units[1..],
+            ["µmol m-2 s-1 of photons, PAR", "°C", "share of all that fell"].map(|u| Some(u.to_owned()))
+        );
+        let sentences = layout("t;x;y\nh;what was found there;how much of it was left\n1;2;3\n5;6;7");
+        assert_eq!(sentences.units_line, None, "beside one unit");
         let missing = layout("x;y\nNA;NA\n1;2\n3;4");
         assert_eq!(missing.units_line, None, "a missing mark is no unit");
         let words = layout("x;y\nlow;high\nlow;high\n1;2");

@@ -12,8 +12,8 @@ const UNITS: &[&str] = &[
     "Volt", "Volts", "volt", "volts", "Ampere", "Amps", "Watt", "Watts", "Newton", "Newtons", "Kelvin",
 ];
 const PREFIXES: &[&str] = &["k", "K", "M", "G", "T", "h", "d", "c", "m", "µ", "μ", "u", "n", "p"];
-/// Longer texts in brackets are remarks.
-const MAX_CHARS: usize = 16;
+/// Longer texts are remarks.
+const MAX_CHARS: usize = 40;
 
 /// The unit in brackets at the end of `name`, where it is one. Without a blank before it, as in
 /// `CO(GT)`, the bracket is part of the name.
@@ -27,8 +27,22 @@ pub(super) fn in_name(name: &str) -> Option<&str> {
     let inner = &name[..name.len() - 1];
     let start = inner.rfind(open)?;
     let is_apart = open == '[' || inner[..start].ends_with(char::is_whitespace);
-    let unit = inner[start + 1..].trim();
-    (is_apart && start > 0 && is_unit(unit)).then_some(unit)
+    let text = inner[start + 1..].trim();
+    let unit = if is_unit(text) { Some(text) } else { leading(text) };
+    unit.filter(|_| is_apart && start > 0)
+}
+
+/// The unit that a longer text begins with: `µmol m-2 s-1 of photons, PAR`.
+pub(super) fn leading(text: &str) -> Option<&str> {
+    let end = [",", ";", " of ", " ("].iter().filter_map(|mark| text.find(mark)).min()?;
+    let unit = text[..end].trim_end();
+    // `min, max` and `day of the year` begin with words.
+    let mut letters = unit.chars();
+    let is_sign = letters.next().is_some_and(|first| !first.is_ascii_alphabetic());
+    let is_word = !is_sign
+        && letters.all(|c| c.is_ascii_lowercase())
+        && (unit.len() == 1 || unit.contains(['a', 'e', 'i', 'o', 'u', 'y']));
+    (is_unit(unit) && !is_word).then_some(unit)
 }
 
 /// Known units, multiplied, divided and raised to powers.
@@ -36,12 +50,17 @@ pub(super) fn is_unit(text: &str) -> bool {
     if text.is_empty() || text.chars().count() > MAX_CHARS {
         return false;
     }
-    let factors = text.split(['/', '*', '·', '.', ' ', '(', ')']).filter(|factor| !factor.is_empty());
+    let is_part = |c: char| matches!(c, '/' | '*' | '·' | '⋅' | '×' | '.' | '(' | ')') || c.is_whitespace();
+    let factors: Vec<&str> = text.split(is_part).filter(|factor| !factor.is_empty()).collect();
     let mut n = 0;
-    for factor in factors {
+    for (i, factor) in factors.iter().copied().enumerate() {
+        // `kg per ha`
+        if factor == "per" && i > 0 && i + 1 < factors.len() {
+            continue;
+        }
         n += 1;
-        let bare = factor
-            .trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '²' | '³' | '⁻' | '¹' | '-' | '^'));
+        let is_power = |c: char| c.is_ascii_digit() || "⁰¹²³⁴⁵⁶⁷⁸⁹⁻-−–^".contains(c);
+        let bare = factor.trim_end_matches(is_power);
         let is_known = UNITS.contains(&bare) || is_prefixed(bare) || (factor == "1" && text.contains('/'));
         if !is_known {
             return false;
@@ -69,6 +88,10 @@ mod tests {
             ("Umidade (%)", Some("%")), ("n (1/s)", Some("1/s")), ("a (m s-2)", Some("m s-2")), ("q (kg/m^3)", Some("kg/m^3")),
             ("torque (N·m)", Some("N·m")), ("thrust (lbf) ", Some("lbf")),
             ("CO(GT)", None), ("Radiação (média)", None), ("x (old)", None), ("(m)", None), ("y ()", None), ("m/s", None),
+            ("PAR (µmol m-2 s-1 of photons, PAR)", Some("µmol m-2 s-1")), ("rain (mm, daily total)", Some("mm")),
+            ("flux (kg m⁻² s⁻¹ K⁻¹ mol−1)", Some("kg m⁻² s⁻¹ K⁻¹ mol−1")), ("yield (kg per ha)", Some("kg per ha")),
+            ("range (min, max)", None), ("t (day of the year)", None), ("x (T, at noon)", None), ("x (Re, Pr)", None),
+            ("x (per ha)", None), ("answer (of all that were asked, the share)", None),
             ("PT08.S1(CO)", None), ("type (A or B)", None), ("value (1)", None), ("[m]", None),
         ];
         for (name, expected) in cases {

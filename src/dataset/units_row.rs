@@ -8,8 +8,9 @@ use super::{
     unit,
 };
 
-/// Units are short: `kg/m³`, `W/(m² K)`.
+/// Units are short, `kg/m³`, `W/(m² K)`, but beside known ones: `share of all trees`.
 const MAX_UNIT_CHARS: usize = 20;
+const MAX_TEXT_CHARS: usize = 80;
 
 /// Takes the units from the rows under the header, and passes over those that explain the names:
 /// kinds of averages, questions in full.
@@ -100,6 +101,7 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
         return false;
     }
     let (mut n_numeric, mut n_units, mut n_dashes) = (0, 0, 0);
+    let (mut n_known, mut has_remarks) = (0, false);
     for i in 0..width {
         let cell = row.cells.get(i).unwrap_or(&OwnedCell::Empty);
         let text = match cell {
@@ -107,11 +109,15 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
             OwnedCell::Text(text) => text.as_str(),
             _ => return false,
         };
-        let is_sentence = text.matches(' ').count() > 2 || text.ends_with('?');
-        let is_long = text.chars().count() > MAX_UNIT_CHARS;
-        if missing.is_missing(text.as_bytes()) || is_value(cell) || is_long || is_sentence {
+        let bare = bare_unit(text);
+        let is_known = unit::is_unit(bare) || unit::leading(bare).is_some();
+        let n_chars = text.chars().count();
+        let is_remark = !is_known && (text.matches(' ').count() > 2 || n_chars > MAX_UNIT_CHARS);
+        let is_sentence = text.ends_with('?') || n_chars > MAX_TEXT_CHARS;
+        if missing.is_missing(text.as_bytes()) || is_value(cell) || is_sentence {
             return false;
         }
+        has_remarks |= is_remark;
         let is_dash = are_dashes(text);
         if !is_dash
             && !matches!(bare_unit(text), "-" | "")
@@ -122,6 +128,7 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
         if is_value_column(body, i, missing) {
             n_numeric += 1;
             n_units += usize::from(!is_dash);
+            n_known += usize::from(is_known);
             // A dash says that the quantity has no unit.
             n_dashes += usize::from(is_dash && !text.is_empty());
         }
@@ -129,7 +136,7 @@ pub(super) fn is_units_row(row: &SampleRow, body: &[&SampleRow], width: usize, m
             return false;
         }
     }
-    n_units > 0 && (n_units + n_dashes) * 2 >= n_numeric
+    n_units > 0 && (n_units + n_dashes) * 2 >= n_numeric && (!has_remarks || n_known * 2 >= n_units)
 }
 
 /// Nothing, `-` or `--`: the quantity has no unit.
