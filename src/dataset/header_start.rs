@@ -28,6 +28,8 @@ const MAX_SETTINGS: usize = 4;
 const MAX_ABOVE: usize = 40;
 /// Columns of which a row that explains the names says something else than they.
 const MIN_EXPLAINED: usize = 3;
+/// More rows than these show by themselves which of them are data.
+const MAX_FEW: usize = 10;
 /// Fewer rows of numbers above are no table of their own.
 const MIN_TABLE_ROWS: usize = 3;
 
@@ -47,7 +49,45 @@ pub(super) fn find(filled: &[&SampleRow], start: usize, width: usize, missing: &
     let n = filled.len();
     let reference = &filled[if n > 5 { n * 2 / 5 } else { 1.min(n) }..];
     let reference = &reference[..reference.len().min(REFERENCE)];
-    let columns: Vec<usize> = (0..width).filter(|column| holds_values(reference, *column, missing)).collect();
+    find_by(reference, 2, filled, start, width, missing)
+        .or_else(|| find_over_few(filled, start, width, missing))
+}
+
+/// The same over fewer rows of data than lines that explain the names, which only the last rows show.
+/// A row with words instead of values may be one of so few, so those of one line have to stand over
+/// several columns and to differ.
+fn find_over_few(filled: &[&SampleRow], start: usize, width: usize, missing: &Missing) -> Option<Start> {
+    let n = filled.len();
+    let explains = |row: &SampleRow, data: &SampleRow| {
+        let over_values = (0..width).filter(|i| data.cells.get(*i).is_some_and(is_value));
+        let mut words: Vec<String> = over_values
+            .filter_map(|i| row.cells.get(i))
+            .filter(|cell| **cell != OwnedCell::Empty)
+            .map(|cell| cell.borrow().to_text())
+            .collect();
+        let n = words.len();
+        words.sort_unstable();
+        words.dedup();
+        n >= MIN_EXPLAINED && words.len() >= 2
+    };
+    let sizes = [2, 1].into_iter().filter(|size| n - start <= MAX_FEW && start + size + 2 <= n);
+    sizes
+        .filter_map(|size| find_by(&filled[n - size..], size, filled, start, width, missing))
+        .find(|found| filled[found.names + 1..found.body].iter().any(|row| explains(row, filled[found.body])))
+}
+
+/// As [`find`], where the rows of `reference` show which columns hold values, `n_least` or more.
+fn find_by(
+    reference: &[&SampleRow],
+    n_least: usize,
+    filled: &[&SampleRow],
+    start: usize,
+    width: usize,
+    missing: &Missing,
+) -> Option<Start> {
+    let n = filled.len();
+    let columns: Vec<usize> =
+        (0..width).filter(|column| holds_values(reference, n_least, *column, missing)).collect();
     let kinds = |row: &SampleRow| {
         let (mut n_words, mut n_values) = (0, 0);
         let has_years = are_years(row);
@@ -152,15 +192,15 @@ fn are_names(row: &SampleRow, below: &[&SampleRow], n_further: usize) -> bool {
         && !(0..row.cells.len()).any(|column| repeats_below(row, column, body))
 }
 
-/// Whether nearly all cells of the column are values, and more than one is.
-fn holds_values(window: &[&SampleRow], column: usize, missing: &Missing) -> bool {
+/// Whether nearly all cells of the column are values, and so many are.
+fn holds_values(window: &[&SampleRow], n_least: usize, column: usize, missing: &Missing) -> bool {
     let cells = window.iter().filter_map(|row| row.cells.get(column));
     let (mut n, mut n_values) = (0, 0);
     for cell in cells.filter(|cell| !is_missing(cell, missing)) {
         n += 1;
         n_values += usize::from(is_value(cell));
     }
-    n_values >= 2 && n_values * 5 >= n * 4
+    n_values >= n_least && n_values * 5 >= n * 4
 }
 
 /// `2019, 2020`: years, which name the columns of many tables.
@@ -287,6 +327,23 @@ mod tests {
         check(&scope, (Some(1), Some(2), 3), &["x-axis", "1", "2"], "an oscilloscope numbers its channels");
         let above = format!("s;m/s;N\nTime;Speed;Force{}", body("#;1#;2#", 9));
         check(&above, (Some(2), Some(1), 3), &["Time", "Speed", "Force"], "units above the names");
+    }
+
+    #[test]
+    fn few_rows_under_lines_that_explain_the_names() {
+        let survey = "Start;Age;Q1;Q2\nStart Date;What is your age?;Rate the thing;Why so?\n{\"id\":\"s\"};{\"id\":\"a\"};{\"id\":\"q\"};{\"id\":\"w\"}";
+        for n in 1..4 {
+            let text = format!("{survey}{}", body("2021-03-#;#;4;it was so", n));
+            check(&text, (Some(1), None, 4), &["Start", "Age", "Q1", "Q2"], "answers");
+        }
+        let logger = "TOA5;stn;CR1000;1234\nTIMESTAMP;RECORD;T;P\nTS;RN;Deg C;hPa\n;;Avg;Smp";
+        for n in 1..4 {
+            let text = format!("{logger}{}", body("2015-07-#;#;1.#;9#", n));
+            let names = ["TIMESTAMP", "RECORD", "T", "P"];
+            check(&text, (Some(2), Some(3), 5), &names, "records of a logger");
+        }
+        let words = "name;x;y;z\nAda;none;none;none\nLin;3;4;5";
+        check(words, (Some(1), None, 2), &["name", "x", "y", "z"], "a row without values");
     }
 
     #[test]
