@@ -92,7 +92,9 @@ pub(super) fn sample(
                 )))
             })?;
             let reason = "given with the upload".to_owned();
-            let spacing = spaced::detect(&preamble::blanked(&text, n_skipped)).filter(|_| delimiter == b' ');
+            let text = preamble::blanked(&text, n_skipped);
+            let detect = || spaced::detect(&text).or_else(|| spaced::detect_by_place(&text));
+            let spacing = (delimiter == b' ').then(detect).flatten();
             let delimiter = if spacing.is_some() { b'\t' } else { delimiter };
             Dialect { delimiter, reason, n_skipped, spacing }
         }
@@ -246,6 +248,19 @@ fn detect(text: &str) -> Dialect {
         return Dialect {
             delimiter: b'\t',
             reason: format!("blanks part its lines into {} columns of numbers", spacing.width),
+            n_skipped: 0,
+            spacing: Some(spacing),
+        };
+    }
+    if delimiter == NONE
+        && let Some(spacing) = spaced::detect_by_place(text)
+    {
+        return Dialect {
+            delimiter: b'\t',
+            reason: format!(
+                "{} columns stand at the same places in all lines, parted by blanks",
+                spacing.width
+            ),
             n_skipped: 0,
             spacing: Some(spacing),
         };

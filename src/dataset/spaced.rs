@@ -13,7 +13,7 @@
 //! Every line keeps its number, so that messages name the lines of the file.
 
 use super::{
-    fixed_width::Columns,
+    fixed_width::{self, Columns},
     missing::Missing,
     number_format,
     spaced_names::{self, Found},
@@ -57,11 +57,7 @@ pub(super) type Line<'a> = (u64, &'a str);
 
 /// Finds a table of numbers between blanks.
 pub(super) fn detect(text: &str) -> Option<Spacing> {
-    let lines: Vec<Line<'_>> = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty() && !is_rule(line))
-        .take(SAMPLE_LINES)
-        .collect();
+    let lines = sample_lines(text);
     let has_groups = has_groups(&lines);
     let bare = |line: &str| if has_groups { ungrouped(line) } else { line.to_owned() };
     let plain: Vec<(u64, String)> = lines
@@ -78,7 +74,6 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     let commonest = counts.iter().max_by_key(|(width, count)| (**count, **width)).map(|(width, _)| *width)?;
     let width = variables.as_ref().map_or(commonest, Vec::len);
     let n_same = counts.get(&width).copied().unwrap_or(0);
-    let first_of_any = rows.first()?.0;
     rows.retain(|(_, line)| split(line).len() == width);
     drop_titles(&mut rows, width);
     let (first, last) = (rows.first()?.0, rows.last()?.0);
@@ -94,7 +89,7 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     let n_within = plain.iter().filter(|(at, _)| (first..=last).contains(at)).count();
     let n_below = plain.iter().filter(|(at, _)| *at >= first).count();
     if width < 2 || n_same < 2 || n_same * 10 < n_within * 9 || n_same * 2 < n_below && variables.is_none() {
-        return fixed(&lines, &plain, first_of_any);
+        return None;
     }
     let of_missing = plain.iter().rev().skip_while(|(at, _)| *at >= first);
     let of_missing = of_missing.take_while(|(_, line)| is_of_missing(&split(line), width));
@@ -136,25 +131,30 @@ pub(super) fn detect(text: &str) -> Option<Spacing> {
     Some(spacing)
 }
 
-/// Lines with other numbers of cells, all in the same columns under one header.
-fn fixed(lines: &[Line<'_>], plain: &[(u64, String)], first: u64) -> Option<Spacing> {
-    let (at, header) = lines.iter().rev().find(|(at, _)| *at < first)?;
-    let below: Vec<&str> =
-        plain.iter().filter(|(at, _)| *at >= first).map(|(_, line)| line.as_str()).collect();
-    let columns = Columns::find(header, &below)?;
+/// Finds a table whose columns stand in the same places in all lines, with blanks for missing values.
+pub(super) fn detect_by_place(text: &str) -> Option<Spacing> {
+    let found = fixed_width::find(&sample_lines(text))?;
+    let first_line = found.header.as_ref().map_or(found.first_row, |(line, _)| *line);
+    let header = text.lines().nth(first_line.saturating_sub(1) as usize).unwrap_or_default();
     Some(Spacing {
-        width: columns.len(),
-        first_line: *at,
-        first_row: first,
-        names: columns.names(header),
+        width: found.columns.len(),
+        first_line,
+        first_row: found.first_row,
+        names: found.header.map(|(_, names)| names),
         header: header.trim().to_owned(),
-        units: None,
-        fixed: Some(columns),
+        units: found.units,
+        fixed: Some(found.columns),
         has_groups: false,
         has_zones: false,
         has_elements: false,
         is_marked: false,
     })
+}
+
+/// The lines that are looked at, with their numbers.
+fn sample_lines(text: &str) -> Vec<Line<'_>> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !is_rule(line));
+    lines.take(SAMPLE_LINES).collect()
 }
 
 /// `NACA 0012` over coordinates has as many cells as they, but a word where they have numbers.
@@ -277,7 +277,8 @@ mod tests {
 
     fn rewritten(text: &str) -> String {
         let mut out = String::new();
-        Spaced::new(text.as_bytes(), detect(text).unwrap()).read_to_string(&mut out).unwrap();
+        let spacing = detect(text).or_else(|| detect_by_place(text)).unwrap();
+        Spaced::new(text.as_bytes(), spacing).read_to_string(&mut out).unwrap();
         out
     }
 
