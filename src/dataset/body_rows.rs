@@ -112,8 +112,8 @@ impl Sieve {
             return false;
         }
         !text[0].is_ascii_alphabetic()
-            || text.len() > MAX_TOTAL
-            || !std::str::from_utf8(text).is_ok_and(is_total)
+            || text.len() > MAX_TOTAL && !text.ends_with(b":")
+            || !text.ends_with(b":") && !std::str::from_utf8(text).is_ok_and(is_total)
     }
 }
 
@@ -286,7 +286,11 @@ impl BodyRows {
                     || is_total(text)
                     || (text.contains(' ') && text.chars().count() > 2 * longest));
         }
-        self.is_told_apart && !self.has_totals && text.len() <= MAX_TOTAL && is_total(text)
+        // `End:;14:03`
+        let mut is_setting = || text.ends_with(':') && self.longest.len() > 3 && filled.next().is_none();
+        let is_apart = row.n_cells() < self.min_width || row.line() > self.last_line + 1;
+        self.is_told_apart
+            && (is_apart && is_setting() || !self.has_totals && text.len() <= MAX_TOTAL && is_total(text))
     }
 
     /// Whether the row goes on with the notes above it: it has words, and none of its cells is a

@@ -81,7 +81,8 @@ fn header_under(
     texts.dedup();
     // `oak;NA;NA` under a heading is a row without values.
     let is_name = |i: &usize| is_word(&header.cells[*i]) && !is_missing(&header.cells[*i], missing);
-    let is_header = named.len() >= 2 && texts.len() >= 2 && named.iter().all(is_name);
+    // `;1;2;3` again over another plate.
+    let is_header = named.len() >= 2 && texts.len() >= 2 && (is_same || named.iter().all(is_name));
     if !is_header {
         return None;
     }
@@ -154,6 +155,13 @@ mod tests {
         check(&three, false, &[(5, 5), (9, 9)], "three");
         check(&format!("{first}\nTime 2\nx;y\n5;6\n7;8\n"), true, &[(5, 6)], "the same header again");
         check(&format!("{first}\nPage 2\nx;y\n5;6\n7;8\n"), false, &[], "may be a page of a report");
+    }
+
+    #[test]
+    fn plates_under_one_another() {
+        let plate = ";1;2\nA;3;4\nB;5;6\n";
+        check(&format!("{plate}Plate 2\n{plate}"), true, &[(4, 5)], "the same header of numbers");
+        check(&format!("{plate}Plate 2\nC;3;4\nD;5;6\n"), true, &[], "a label among rows");
     }
 
     #[test]

@@ -274,9 +274,11 @@ fn names_few_above(filled: &[&SampleRow], start: usize, usual: usize, missing: &
     // `Station:,Porto` is no header.
     let is_setting = |cell: &OwnedCell| matches!(cell, OwnedCell::Text(text) if text.ends_with(':'));
     let are_words = above.cells.iter().all(|cell| !is_value(cell) && !is_setting(cell));
+    let counts = above.cells.first().is_some_and(|cell| !is_value(cell))
+        && is_even_run(&above.cells[1..].iter().map(|cell| cell.borrow().to_text()).collect::<Vec<_>>());
     let (is_header, _, is_assumed) = judge_header(above, body, missing);
     is_whole
-        && are_words
+        && (are_words || counts)
         && above.line + 1 == top.line
         && above.n_filled() >= 2
         && is_header
@@ -470,6 +472,7 @@ mod tests {
             ("10;0.2;0.2;0.5;0.9\n20;4;3;2;6\n30;5;3;1;7", None, 1, "no word before them"),
             (";0;1;2\n01/02/2024;4;3;2\n02/02/2024;5;3;1", Some(1), 2, "numbered columns over a first one"),
             (";0;1;2\n;4;3;2\n02/02/2024;5;3;1", None, 1, "which has no cell in every row"),
+            (";1;2;3\nA;4;2;3;600\nB;5;6;7;600", Some(1), 2, "numbered columns, and one more"),
             (";1985;1993;2000\nA;1;2;3\nB;4;5;6", Some(1), 2, "years with gaps over the names of rows"),
         ];
         for (text, header, first_data, why) in cases {

@@ -167,11 +167,14 @@ fn fits(record: &ByteRecord, layout: &Layout) -> bool {
         && record.iter().skip(layout.width).all(|cell| cell.trim_ascii().is_empty())
 }
 
-/// One text and no number: perhaps a note under the table. Beside one other column a short word may
-/// be a row that was cut off.
+/// One text and no number, or `End:;14:03`: perhaps a note under the table. Beside one other column a
+/// short word may be a row that was cut off.
 fn is_note(record: &ByteRecord, width: usize) -> bool {
     let mut filled = record.iter().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
     let (first, second) = (filled.next(), filled.next());
+    if first.is_some_and(|name| name.ends_with(b":")) && width > 3 && filled.next().is_none() {
+        return true;
+    }
     let Some(text) = first.and_then(|cell| std::str::from_utf8(cell).ok()) else { return false };
     let is_drawn = !text.contains(char::is_alphanumeric) && text.len() < 4;
     second.is_none()

@@ -39,8 +39,10 @@ pub(super) fn usual_width(rows: &[&SampleRow]) -> usize {
 }
 
 /// The width of the rows at the end, where most of those above are settings of a name and a value each,
-/// which may be more than they.
+/// which may be more than they. A few settings may stand under them too.
 fn width_under_settings(rows: &[&SampleRow]) -> Option<usize> {
+    let n_under = rows.iter().rev().take_while(|row| row.cells.len() <= 2).count();
+    let rows = &rows[..rows.len() - n_under.min(MAX_UNDER)];
     let last = rows.last().map(|row| row.cells.len()).filter(|last| *last > 2)?;
     let n = rows.iter().rev().take_while(|row| row.cells.len() == last && row.n_filled() > 1).count();
     let above = &rows[..rows.len() - n];
@@ -48,6 +50,9 @@ fn width_under_settings(rows: &[&SampleRow]) -> Option<usize> {
     let n_settings = above.iter().filter(|row| row.cells.len() == 2 && is_name(&row.cells[0])).count();
     (n >= MIN_TOGETHER && n_settings * 2 > above.len()).then_some(last)
 }
+
+/// More settings under a table are rather another one.
+const MAX_UNDER: usize = 3;
 
 /// Rows of one width one after the other that show a table among notes.
 pub(super) const MIN_TOGETHER: usize = 5;

@@ -181,3 +181,24 @@ fn what_is_no_table() {
     let short = "a;b\n1;2\n0 0\n3;4\n";
     assert_eq!(slug(short.as_bytes()), "malformed-csv", "a row that was cut is no unit");
 }
+
+/// Settings above and below, and a grid of wells under a header of numbers.
+#[test]
+fn plate_readers() {
+    let wells = |end: &str| {
+        "ABCDEFGH".chars().map(|row| format!("{row};0,1;0,25;0,5;0,7{end}\n")).collect::<String>()
+    };
+    let settings = "Application: reader\nDevice: infinite;Serial number: 7\n\nDate:;2019-03-05\nMode;Absorbance\nWavelength;600;nm\nFlashes;25\nPart of Plate;A1-H4\nStart Time:;05/03/2019 14:02:40\n\n";
+    let cases = [
+        (format!("{settings}<>;1;2;3;4\n{}", wells("")), "<>", 5),
+        (format!("{settings}<>;1;2;3;4\n{}\n\nEnd Time:;05/03/2019 14:03:12\n", wells("")), "<>", 5),
+        (format!("{settings};1;2;3;4\n{}", wells(";600")), "column_1", 6),
+        (format!("Plate 1\n;1;2;3;4\n{}\nPlate 2\n;1;2;3;4\n{0}", wells("")), "column_1", 5),
+    ];
+    for (text, first, n_columns) in cases {
+        let reading = read(text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.detail()));
+        assert_eq!((reading.table.n_rows(), reading.table.columns.len()), (8, n_columns), "{text}");
+        assert_eq!(names(&reading)[..5], [first, "1", "2", "3", "4"], "{text}");
+        assert_eq!(numbers(&reading.table, "4"), [0.7; 8]);
+    }
+}
