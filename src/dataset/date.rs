@@ -3,7 +3,7 @@
 //!
 //! A format is written in strftime's letters, of which a few are read: `%Y` four digits, `%y` two,
 //! `%m %d %H` one or two, `%b` the name of a month in English, Portuguese, Spanish, French or
-//! German, `%M %S` two, `%I` an hour of half a day and `%p` which half, `%f` a fraction of a second
+//! German, `%a` that of a day of the week, `%M %S` two, `%I` an hour of half a day and `%p` which half, `%f` a fraction of a second
 //! or nothing, `%z` nothing, `Z` or an offset, `%Z` the name of a zone such as `GMT-3` or `CEST`, `%e` the
 //! end of an interval whose begin is read. Everything else stands for itself. A time without a date is one
 //! on 1970-01-01.
@@ -29,6 +29,10 @@ const DATES: &[&str] = &[
     "%d. %b %Y",
     "%d de %b de %Y",
     "%b %d, %Y",
+    "%a, %b %d, %Y",
+    "%a, %d %b %Y",
+    "%a %d %b %Y",
+    "%a %b %d %Y",
     "%b %Y",
     "%b-%y",
     "%b-%Y",
@@ -83,8 +87,8 @@ const ZONES: &[(&str, i32)] = &[
 const MONTHS_OF_YEARS: &[&str] = &["%Y-%m", "%Y/%m", "%m/%Y"];
 /// What parts the begin of an interval from its end.
 const UNTIL: &[&str] = &[" - ", " \u{2013} ", "/", " to ", " / "];
-/// Eight digits for the day, which alone are a number.
-const PACKED: &[&str] = &["%Y%m%d:%H%M", "%Y%m%dT%H%M%S%z"];
+/// Eight digits for the day, which alone are a number, and the time before the year.
+const PACKED: &[&str] = &["%Y%m%d:%H%M", "%Y%m%dT%H%M%S%z", "%a %b %d %H:%M:%S %Y"];
 /// Times that stand alone.
 const TIMES: &[&str] =
     &["%H:%M:%S%f", "%H:%M", "%H.%M.%S", "%I:%M:%S%f %p", "%I:%M %p", "%H%M UTC", "%H%M Z"];
@@ -101,6 +105,14 @@ const MONTHS: [&[&str]; 12] = [
     &["october", "outubro", "octubre", "octobre", "oktober"],
     &["november", "novembro", "noviembre", "novembre"],
     &["december", "dezembro", "diciembre", "décembre", "decembre", "dezember"],
+];
+/// Days of the week in the same languages.
+#[rustfmt::skip]
+const DAYS: &[&str] = &[
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "segunda-feira", "terça-feira",
+    "quarta-feira", "quinta-feira", "sexta-feira", "sábado", "domingo", "lunes", "martes", "miércoles", "jueves",
+    "viernes", "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche", "montag", "dienstag",
+    "mittwoch", "donnerstag", "freitag", "samstag", "sonntag",
 ];
 /// The spellings of [`parse_iso`].
 const ISO: [&str; 5] =
@@ -239,6 +251,7 @@ pub(super) fn parse_bytes(cell: &[u8], format: &str) -> Option<i64> {
             }
             b'm' => month = digits(&mut text, if packed { 2 } else { 1 }, 2)?,
             b'b' => month = month_name(&mut text)?,
+            b'a' => day_name(&mut text)?,
             b'd' => day = digits(&mut text, if packed { 2 } else { 1 }, 2)?,
             b'H' => hour = digits(&mut text, if fixed { 2 } else { 1 }, 2)?,
             b'I' => hour = digits(&mut text, 1, 2).filter(|hour| (1..=12).contains(hour))? % 12,
@@ -290,6 +303,20 @@ fn month_name(text: &mut &[u8]) -> Option<i32> {
     *text = &text[n..];
     *text = text.strip_prefix(b".").unwrap_or(text);
     Some(month)
+}
+
+/// The day of the week that comes next, in full or by its first letters.
+fn day_name(text: &mut &[u8]) -> Option<()> {
+    let n = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-' || !byte.is_ascii())
+        .count();
+    let name = std::str::from_utf8(&text[..n]).ok()?.to_lowercase();
+    let is_day = |full: &&&str| name.chars().count() >= 3 && full.starts_with(name.as_str());
+    DAYS.iter().find(is_day)?;
+    *text = &text[n..];
+    *text = text.strip_prefix(b".").unwrap_or(text);
+    Some(())
 }
 
 fn digits(text: &mut &[u8], min: usize, max: usize) -> Option<i32> {
@@ -395,6 +422,9 @@ mod tests {
             ("14 juil. 2024", "%d %b %Y", Some("2024-07-14T00:00:00Z")),
             ("7 de setembro de 2024", "%d de %b de %Y", Some("2024-09-07T00:00:00Z")),
             ("Dec 24, 2024", "%b %d, %Y", Some("2024-12-24T00:00:00Z")),
+            ("Friday, February 27, 2015 4:35:50 PM", "%a, %b %d, %Y %I:%M:%S%f %p", Some("2015-02-27T16:35:50Z")),
+            ("Tue Mar  3 09:05:00 2020", "%a %b %d %H:%M:%S %Y", None), ("Tue Mar 3 09:05:00 2020", "%a %b %d %H:%M:%S %Y", Some("2020-03-03T09:05:00Z")),
+            ("quinta-feira, 5 mar 2020", "%a, %d %b %Y", Some("2020-03-05T00:00:00Z")), ("Foo, 5 Mar 2020", "%a, %d %b %Y", None),
             ("5 jui 2024", "%d %b %Y", None), ("5 foo 2024", "%d %b %Y", None), ("5 ja 2024", "%d %b %Y", None),
             ("2025/05/07 2:04:28 PM GMT-3", "%Y/%m/%d %I:%M:%S%f %p %Z", Some("2025-05-07T17:04:28Z")),
             ("07/05/2025 14:04 BRT", "%d/%m/%Y %H:%M %Z", Some("2025-05-07T17:04:00Z")),

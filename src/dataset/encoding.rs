@@ -199,6 +199,8 @@ struct RawLook {
     n_fed: usize,
     n_high: u64,
     n_not_western: u64,
+    /// Signs of measurement of Windows-1252 between letters of ASCII.
+    n_signs: u64,
 }
 
 impl Default for RawLook {
@@ -209,6 +211,7 @@ impl Default for RawLook {
             n_fed: 0,
             n_high: 0,
             n_not_western: 0,
+            n_signs: 0,
         }
     }
 }
@@ -225,6 +228,12 @@ impl RawLook {
             self.n_high += 1;
             self.n_not_western += u64::from(!is_western(*byte));
         }
+        let is_sign = |window: &&[u8]| {
+            window[0].is_ascii()
+                && window[2].is_ascii()
+                && matches!(window[1], 0xb0..=0xb3 | 0xb5 | 0xb7 | 0xba | 0xd7)
+        };
+        self.n_signs += piece.windows(3).filter(is_sign).count() as u64;
     }
 
     /// The detector needs running text; a table with a degree sign in its header is Western
@@ -232,6 +241,10 @@ impl RawLook {
     fn guess(&self) -> (&'static Encoding, String) {
         if self.n_high < 24 && self.n_not_western == 0 {
             return (WINDOWS_1252, "its few other characters are Western European".to_owned());
+        }
+        // `°C` and `µm` in each name are letters of Chinese too, but no text of it has none but these.
+        if self.n_not_western == 0 && self.n_signs * 10 >= self.n_high * 9 {
+            return (WINDOWS_1252, "its other characters are signs of units".to_owned());
         }
         // Told where the file comes from, the detector tells Portuguese from Romanian; letters of
         // another script still outweigh the hint.
@@ -360,6 +373,12 @@ mod tests {
         let portuguese = "Pressão;Ângulo;Turbulência;Observação\nmedição;não;três;você\n".repeat(3);
         let western = WINDOWS_1252.encode(&portuguese).0;
         assert_eq!(check(&western), is("windows-1252", &portuguese), "not Romanian");
+        let units = "delay[1] (µs),T (°C),area (m²),".repeat(20);
+        assert_eq!(check(&WINDOWS_1252.encode(&units).0).unwrap().1.trim(), units, "not Chinese");
+        let chinese = encoding_rs::BIG5
+            .encode("溫度,壓力,日期,速度,面積,時間,說明,備註\n很高,很低,今天,不快,很大,很長,沒有,資料\n")
+            .0;
+        assert_eq!(check(&chinese).unwrap().0, "big5");
     }
 
     #[test]

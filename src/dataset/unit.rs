@@ -8,8 +8,9 @@ const UNITS: &[&str] = &[
     "d", "day", "year", "yr", "°C", "ºC", "oC", "°F", "ºF", "degC", "degF", "°", "º", "deg", "%", "‰", "ppm",
     "ppb", "in", "ft", "mi", "nmi", "kn", "kt", "mph", "kph", "lb", "lbf", "lbm", "oz", "psi", "psf", "atm",
     "mmHg", "cal", "Btu", "BTU", "hp", "cv", "rpm", "RPM", "rps", "Re", "dBA", "gal", "ha", "kgf", "ton",
-    "cP", "cSt", "counts", "px", "days", "hours", "hour", "sec", "Wh", "Whr", "second", "seconds", "Second",
-    "Volt", "Volts", "volt", "volts", "Ampere", "Amps", "Watt", "Watts", "Newton", "Newtons", "Kelvin",
+    "cP", "cSt", "counts", "px", "days", "hours", "hour", "sec", "Wh", "Whr", "Ah", "VA", "var", "second",
+    "seconds", "Second", "Volt", "Volts", "volt", "volts", "Ampere", "Amps", "Watt", "Watts", "Newton",
+    "Newtons", "Kelvin",
 ];
 const PREFIXES: &[&str] = &["k", "K", "M", "G", "T", "h", "d", "c", "m", "µ", "μ", "u", "n", "p"];
 /// Longer texts are remarks.
