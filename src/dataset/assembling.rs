@@ -192,7 +192,9 @@ pub(super) fn assemble(
     }
     let mut missing_tokens = finish::missing_tokens(&buildings);
     if !missing.is_given() {
-        let (tokens, found) = finish::remove_sentinels(&names, &mut buildings);
+        let first = layout.header_line.unwrap_or(layout.first_data_line);
+        let above = sample.iter().filter(|row| row.line < first);
+        let (tokens, found) = finish::remove_sentinels(&names, &mut buildings, above);
         missing_tokens.extend(tokens);
         warnings.extend(found);
     }

@@ -12,7 +12,7 @@ use super::{
     notices::{self, MIXED, warning},
     number_format::Decision,
     profile, relations,
-    row::OwnedCell,
+    row::{OwnedCell, SampleRow},
     schema::{Forced, Plan},
     sentinel,
     table::{Column, ColumnKind, Table, Values},
@@ -43,11 +43,30 @@ pub(super) fn missing_tokens(buildings: &[Building]) -> Vec<String> {
     tokens.into_iter().collect()
 }
 
-/// Makes sentinels missing; returns them as texts, and what to tell of them.
-pub(super) fn remove_sentinels(names: &[String], buildings: &mut [Building]) -> (Vec<String>, Vec<Warning>) {
-    let numbers: Vec<Option<&[f64]>> = buildings.iter().map(Building::numbers).collect();
+/// Makes sentinels missing, first those that the file names; returns them as texts, and what to tell
+/// of them.
+pub(super) fn remove_sentinels<'a>(
+    names: &[String],
+    buildings: &mut [Building],
+    above: impl Iterator<Item = &'a SampleRow>,
+) -> (Vec<String>, Vec<Warning>) {
     let mut tokens = BTreeSet::new();
     let mut warnings = Vec::new();
+    for (line, mark) in sentinel::named(above) {
+        for (building, name) in buildings.iter_mut().zip(names) {
+            if !building.numbers().is_some_and(|numbers| numbers.contains(&mark)) {
+                continue;
+            }
+            let n = building.make_missing(mark);
+            tokens.insert(mark.to_string());
+            warnings.push(warning(
+                "sentinel-missing",
+                name,
+                format!("{n} cell(s) hold {mark}, which line {line} names as the mark of a missing value, so they count as missing. Upload the file again with missing= listing only what is missing to keep them"),
+            ));
+        }
+    }
+    let numbers: Vec<Option<&[f64]>> = buildings.iter().map(Building::numbers).collect();
     for (i, sentinel) in sentinel::find(&numbers).into_iter().enumerate() {
         let Some(sentinel) = sentinel else { continue };
         let n = buildings[i].make_missing(sentinel);

@@ -58,7 +58,10 @@ impl Block {
             let body = &filled[block.last + 2..];
             let gap = row.line - filled[block.last].line;
             let is_fuller = row.n_filled() > filled[block.last].n_filled();
-            if body.len() < 3 || gap > if is_fuller { MAX_GROUP_GAP } else { 1 } {
+            // Names that repeat ask for more, however few the rows are.
+            let names = filled[block.base];
+            let n_least = if n_repeated(names) * 2 >= names.n_filled() { 1 } else { 3 };
+            if body.len() < n_least || gap > if is_fuller { MAX_GROUP_GAP } else { 1 } {
                 break;
             }
             let (mut n_words, mut n_values, mut n_value_columns) = (0, 0, 0);
@@ -82,7 +85,6 @@ impl Block {
             if n_values > 0 || n_words == 0 && !names_rest || !(goes_on || is_full || divides) {
                 break;
             }
-            let names = filled[block.base];
             let is_third = block.base > first;
             let is_longer = is_third && n_chars(row) > n_chars(names);
             if !is_fuller
@@ -325,6 +327,13 @@ mod tests {
             0,
             (2, 2),
             &["Site", "Day", "Air min", "Air max", "Soil min", "Soil max", "Rain"],
+        );
+        let few = ";a;a;b;b\n;x;y;x;y\nkg;1;2;3;4\nkg;5;6;7;8";
+        check(
+            few,
+            0,
+            (1, 1),
+            &["column", "a x", "a y", "b x", "b y"].map(|name| if name == "column" { "" } else { name }),
         );
         check(
             &rows(&["Site;Heat;;;;Rain;", ";Air;;Soil;;sum;max", ";min;max;min;max;;"]),

@@ -1,6 +1,7 @@
 //! Numbers that stand for "no value": -9999, or the -200 of a gas sensor. Nothing says so but the
 //! numbers themselves, so it takes evidence: the value is repeated and lies far outside the others.
 
+use super::row::{OwnedCell, SampleRow};
 use std::collections::BTreeMap;
 
 /// So often a value must be repeated.
@@ -74,6 +75,42 @@ fn is_round(value: f64) -> bool {
     value <= -100.0 && value > -1e9 && value % 100.0 == 0.0
 }
 
+/// The numbers that lines above a table name as marks, with their lines: `Missing values: -999`. How
+/// many values are missing is rather told by a number that may be a value.
+pub(super) fn named<'a>(above: impl Iterator<Item = &'a SampleRow>) -> Vec<(u64, f64)> {
+    const NAMES: &[&str] =
+        &["missing", "nodata", "no data", "no_data", "fillvalue", "fill value", "ausente", "faltante"];
+    let number =
+        |text: &str| text.trim().replace(',', ".").parse().ok().filter(|number| may_be_named(*number));
+    let mut found = Vec::new();
+    for row in above {
+        let texts: Vec<String> = row
+            .cells
+            .iter()
+            .filter(|cell| **cell != OwnedCell::Empty)
+            .map(|cell| cell.borrow().to_text())
+            .collect();
+        for (i, text) in texts.iter().enumerate() {
+            let lower = text.to_lowercase();
+            if NAMES.iter().any(|name| lower.contains(name)) {
+                let within =
+                    lower.split(|c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(' | ')' | ';'));
+                let beside = texts.get(i + 1).and_then(|text| number(text));
+                found.extend(
+                    within.filter_map(number).next_back().or(beside).map(|number| (row.line, number)),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Nines before or after a point, or far below zero.
+fn may_be_named(number: f64) -> bool {
+    let digits: String = number.abs().to_string().chars().filter(char::is_ascii_digit).collect();
+    number.is_finite() && (digits.len() >= 2 && digits.bytes().all(|digit| digit == b'9') || number <= -9.0)
+}
+
 /// Makes the sentinels of a column missing, and says how many there were.
 pub(super) fn remove(numbers: &mut [f64], sentinel: f64) -> usize {
     let mut n = 0;
@@ -124,6 +161,19 @@ mod tests {
         assert_eq!(find(&[far.clone(), wide.clone()]), [Some(-200.0), None], "one is not enough");
         let found = find(&[far.clone(), far, wide, both_signs]);
         assert_eq!(found, [Some(-200.0), Some(-200.0), Some(-200.0), None]);
+    }
+
+    #[test]
+    fn marks_that_the_file_names() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[(u64, f64)])] = &[
+            ("Station;Porto\nMissing values;-999", &[(2, -999.0)]), ("# nodata = -99.9", &[(1, -99.9)]),
+            ("dados ausentes (-9999)", &[(1, -9999.0)]), ("Missing data: 99.99 and below", &[(1, 99.99)]),
+            ("Missing values: 12", &[]), ("Offset;-999", &[]), ("Missing hours;none", &[]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(named(crate::dataset::row::rows_of(text).iter()), *expected, "{text}");
+        }
     }
 
     #[test]
