@@ -345,9 +345,9 @@ fn first_text(cells: &[OwnedCell]) -> Option<&str> {
 }
 
 /// A drawn line, or the word for the end.
-fn ends_file(text: &str) -> bool {
+pub(super) fn ends_file(text: &str) -> bool {
     !text.contains(char::is_alphanumeric)
-        || ["end", "eof", "fim", "fin", "ende"].iter().any(|word| text.eq_ignore_ascii_case(word))
+        || ["end", "eof", "eot", "fim", "fin", "ende"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn begins_note(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The data rows of a text table, told from blank lines, notes and rows of another width.
 
 use super::{
-    body_rows::MAX_HELD,
+    body_rows::{MAX_HELD, ends_file},
     delimited::{Dialect, next_record, reader},
     encoding::Survey,
     error::{Issue, MAX_ISSUES, Problem, ReadError},
@@ -177,8 +177,9 @@ fn is_note(record: &ByteRecord, width: usize) -> bool {
     }
     let Some(text) = first.and_then(|cell| std::str::from_utf8(cell).ok()) else { return false };
     let is_drawn = !text.contains(char::is_alphanumeric) && text.len() < 4;
+    let ends = !is_drawn && ends_file(text);
     second.is_none()
-        && (text.len() > 3 || width > 2 && (text.len() > 2 || is_drawn))
+        && (text.len() > 3 || ends || width > 2 && (text.len() > 2 || is_drawn))
         && number_format::shape(text).is_none()
 }
 

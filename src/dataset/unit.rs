@@ -1,4 +1,5 @@
-//! Units that stand in the name of a column: `Temperatura (°C)`, `speed [m/s]`.
+//! Units that stand in the name of a column: `Temperatura (°C)`, `speed [m/s]`, `Current / A`,
+//! `Temp, °C`.
 
 /// Units without their prefix, in the capitals of the standard (BIPM, *The International System of
 /// Units*, 2019), and others that engineers and weather stations use.
@@ -9,28 +10,55 @@ const UNITS: &[&str] = &[
     "ppb", "in", "ft", "mi", "nmi", "kn", "kt", "mph", "kph", "lb", "lbf", "lbm", "oz", "psi", "psf", "atm",
     "mmHg", "cal", "Btu", "BTU", "hp", "cv", "rpm", "RPM", "rps", "Re", "dBA", "gal", "ha", "kgf", "ton",
     "cP", "cSt", "counts", "px", "days", "hours", "hour", "sec", "Wh", "Whr", "Ah", "VA", "var", "second",
-    "seconds", "Second", "Volt", "Volts", "volt", "volts", "Ampere", "Amps", "Watt", "Watts", "Newton",
-    "Newtons", "Kelvin",
+    "seconds", "Second", "Volt", "Volts", "volt", "volts", "Ampere", "Amps", "Ohm", "Ohms", "ohms",
+    "Celsius", "kmph", "Kmph", "AU", "Watt", "Watts", "Newton", "Newtons", "Kelvin",
 ];
 const PREFIXES: &[&str] = &["k", "K", "M", "G", "T", "h", "d", "c", "m", "µ", "μ", "u", "n", "p"];
 /// Longer texts are remarks.
 const MAX_CHARS: usize = 40;
 
 /// The unit in brackets at the end of `name`, where it is one. Without a blank before it, as in
-/// `CO(GT)`, the bracket is part of the name.
+/// `CO(GT)` and `mean(V)`, the bracket is part of the name, but for one in `Voltage(V)`.
 pub(super) fn in_name(name: &str) -> Option<&str> {
     let name = name.trim_end();
     let open = match name.chars().last()? {
         ')' => '(',
         ']' => '[',
-        _ => return None,
+        _ => return behind_sign(name),
     };
     let inner = &name[..name.len() - 1];
     let start = inner.rfind(open)?;
-    let is_apart = open == '[' || inner[..start].ends_with(char::is_whitespace);
     let text = inner[start + 1..].trim();
+    let is_apart = open == '['
+        || inner[..start].ends_with(char::is_whitespace)
+        || names_quantity(&inner[..start], text) && !is_capitals(text);
     let unit = if is_unit(text) { Some(text) } else { leading(text) };
     unit.filter(|_| is_apart && start > 0)
+}
+
+/// Whether the last word is written as those of headers are: `Total Time`, `Tmin`. `Author(s)` is one
+/// author or more.
+fn names_quantity(text: &str, unit: &str) -> bool {
+    let word = text.rsplit(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let mut letters = word.chars();
+    letters.next().is_some_and(char::is_uppercase)
+        && (unit != "s" || ["Time", "Tempo", "Zeit", "Duration"].contains(&word))
+        && letters.clone().count() > 2
+        && letters.all(char::is_lowercase)
+}
+
+/// `GT` or `B`, which are rather names of a kind.
+fn is_capitals(text: &str) -> bool {
+    text.len() > 1 && text.chars().all(|c| c.is_ascii_uppercase()) || matches!(text, "B" | "T" | "S" | "H")
+}
+
+/// The unit behind ` / `, as the standard writes it, or behind a comma.
+fn behind_sign(name: &str) -> Option<&str> {
+    let (quantity, unit) = name.rsplit_once(" / ").or_else(|| name.rsplit_once(", "))?;
+    let is_letter = unit.len() == 1 && !name.contains(" / ");
+    // `A / B` is a ratio.
+    let is_quantity = quantity.trim().chars().filter(|c| c.is_alphabetic()).count() > 2;
+    (is_quantity && !is_letter && is_unit(unit) && !is_word(unit)).then_some(unit)
 }
 
 /// The unit that a longer text begins with: `µmol m-2 s-1 of photons, PAR`.
@@ -38,12 +66,15 @@ pub(super) fn leading(text: &str) -> Option<&str> {
     let end = [",", ";", " of ", " ("].iter().filter_map(|mark| text.find(mark)).min()?;
     let unit = text[..end].trim_end();
     // `min, max` and `day of the year` begin with words.
+    (is_unit(unit) && unit.len() > 1 && !is_word(unit)).then_some(unit)
+}
+
+/// Letters with a vowel among them, as `min`, `day` and `in` are.
+fn is_word(unit: &str) -> bool {
     let mut letters = unit.chars();
-    let is_sign = letters.next().is_some_and(|first| !first.is_ascii_alphabetic());
-    let is_word = !is_sign
+    letters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && letters.all(|c| c.is_ascii_lowercase())
-        && (unit.len() == 1 || unit.contains(['a', 'e', 'i', 'o', 'u', 'y']));
-    (is_unit(unit) && !is_word).then_some(unit)
+        && unit.contains(['a', 'e', 'i', 'o', 'u', 'y'])
 }
 
 /// Known units, multiplied, divided and raised to powers.
@@ -92,6 +123,10 @@ mod tests {
             ("PAR (µmol m-2 s-1 of photons, PAR)", Some("µmol m-2 s-1")), ("rain (mm, daily total)", Some("mm")),
             ("flux (kg m⁻² s⁻¹ K⁻¹ mol−1)", Some("kg m⁻² s⁻¹ K⁻¹ mol−1")), ("yield (kg per ha)", Some("kg per ha")),
             ("range (min, max)", None), ("t (day of the year)", None), ("x (T, at noon)", None), ("x (Re, Pr)", None),
+            ("Current / A", Some("A")), ("Temperature 1 / °C", Some("°C")), ("Temp, °C", Some("°C")), ("Speed, m/s", Some("m/s")),
+            ("A / B", None), ("Group, A", None), ("Santos, in", None), ("Step count / 1", None), ("mean, max", None),
+            ("Total Time(s)", Some("s")), ("Chg. Cap.(Ah)", None), ("Capacity(mAh/g)", Some("mAh/g")), ("Benzene(GT)", None), ("mean(V)", None),
+            ("areaAverage(N)", None), ("Group(B)", None), ("Author(s)", None), ("Value(mAU)", Some("mAU")), ("Speed(Kmph)", Some("Kmph")), ("NOx(s)", None),
             ("x (per ha)", None), ("answer (of all that were asked, the share)", None),
             ("PT08.S1(CO)", None), ("type (A or B)", None), ("value (1)", None), ("[m]", None),
         ];

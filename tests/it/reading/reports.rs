@@ -62,6 +62,8 @@ fn a_sign_that_ends_the_file() {
     );
     let reading = read(text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.detail()));
     assert_eq!(reading.table.n_rows(), 9);
+    let signal = format!("{}EOT\n", lines(12, |i| format!("0.{i}5 35.88{i}")));
+    assert_eq!(slug(signal.as_bytes()), "read 12 x 2", "a word after two columns");
 }
 
 /// Notes of several cells under a table whose other columns hold numbers.
