@@ -7,6 +7,7 @@ use super::{
     options::ReadLimits,
     preamble,
     row::{OwnedCell, SampleRow},
+    sentinel,
     source::Source,
     spaced::{self, Spacing},
     spaced_text::Spaced,
@@ -110,7 +111,8 @@ pub(super) fn sample(
             dialect
         }
     };
-    let rows = parse_sample(&text, &dialect);
+    let mut rows = named_marks(&text, &dialect);
+    rows.extend(parse_sample(&text, &dialect));
     let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0) as u64;
     if width > limits.max_columns {
         return Err(too_many_columns(width, limits));
@@ -185,6 +187,15 @@ pub(super) fn next_record<R: Read>(
     let n_breaks = count_feeds(record.as_slice());
     // An open quote swallows the last line feed.
     Ok(Some(reader.position().line().saturating_sub(1 + n_breaks).max(1)))
+}
+
+/// The lines above a spaced table that name marks of missing values; the others become blank.
+fn named_marks(text: &str, dialect: &Dialect) -> Vec<SampleRow> {
+    let first_line = dialect.spacing.as_ref().map_or(0, |spacing| spacing.first_line);
+    let rows = (1..first_line)
+        .zip(text.lines())
+        .map(|(line, text)| SampleRow { line, cells: vec![OwnedCell::text(text)] });
+    rows.filter(|row| !sentinel::named(std::iter::once(row)).is_empty()).collect()
 }
 
 fn parse_sample(text: &str, dialect: &Dialect) -> Vec<SampleRow> {

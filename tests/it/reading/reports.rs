@@ -204,3 +204,17 @@ fn plate_readers() {
         assert_eq!(numbers(&reading.table, "4"), [0.7; 8]);
     }
 }
+
+/// What stands above a table may say which number means that there is none.
+#[test]
+fn marks_that_lines_above_name() {
+    let rows = |end: &str| lines(6, |i| format!("{i}{end}1.{i}{end}{}", if i == 3 { "-9999" } else { "4" }));
+    for text in [
+        format!("Station;Porto;\nMissing values;-9999;\nt;x;y\n{}", rows(";")),
+        format!("NODATA_value  -9999\nt x y\n{}", rows(" ")),
+    ] {
+        let reading = read(text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.detail()));
+        let profile = reading.description.columns.iter().find(|column| column.name == "y").unwrap();
+        assert_eq!((profile.missing, codes_of_warnings(&reading)[0]), (1, "sentinel-missing"), "{text}");
+    }
+}
