@@ -78,8 +78,7 @@ fn is_round(value: f64) -> bool {
 /// The numbers that lines above a table name as marks, with their lines: `Missing values: -999`. How
 /// many values are missing is rather told by a number that may be a value.
 pub(super) fn named<'a>(above: impl Iterator<Item = &'a SampleRow>) -> Vec<(u64, f64)> {
-    const NAMES: &[&str] =
-        &["missing", "nodata", "no data", "no_data", "fillvalue", "fill value", "ausente", "faltante"];
+    const NAMES: [&str; 5] = ["missing", "nodata", "fillvalue", "ausente", "faltante"];
     let number =
         |text: &str| text.trim().replace(',', ".").parse().ok().filter(|number| may_be_named(*number));
     let mut found = Vec::new();
@@ -92,7 +91,8 @@ pub(super) fn named<'a>(above: impl Iterator<Item = &'a SampleRow>) -> Vec<(u64,
             .collect();
         for (i, text) in texts.iter().enumerate() {
             let lower = text.to_lowercase();
-            if NAMES.iter().any(|name| lower.contains(name)) {
+            let joined = lower.replace([' ', '_'], "");
+            if NAMES.iter().any(|name| joined.contains(name)) {
                 let within =
                     lower.split(|c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(' | ')' | ';'));
                 let beside = texts.get(i + 1).and_then(|text| number(text));

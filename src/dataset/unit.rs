@@ -18,7 +18,7 @@ const PREFIXES: &[&str] = &["k", "K", "M", "G", "T", "h", "d", "c", "m", "µ", "
 const MAX_CHARS: usize = 40;
 
 /// The unit in brackets at the end of `name`, where it is one. Without a blank before it, as in
-/// `CO(GT)` and `mean(V)`, the bracket is part of the name, but for one in `Voltage(V)`.
+/// `CO(GT)` and `mean(V)`, the bracket is part of the name, but for one in `Voltage(V)` or `length(mm)`.
 pub(super) fn in_name(name: &str) -> Option<&str> {
     let name = name.trim_end();
     let open = match name.chars().last()? {
@@ -31,7 +31,8 @@ pub(super) fn in_name(name: &str) -> Option<&str> {
     let text = inner[start + 1..].trim();
     let is_apart = open == '['
         || inner[..start].ends_with(char::is_whitespace)
-        || names_quantity(&inner[..start], text) && !is_capitals(text);
+        || (names_quantity(&inner[..start], text) || is_sign(text) && !inner[..start].contains(open))
+            && !is_capitals(text);
     let unit = if is_unit(text) { Some(text) } else { leading(text) };
     unit.filter(|_| is_apart && start > 0)
 }
@@ -45,6 +46,11 @@ fn names_quantity(text: &str, unit: &str) -> bool {
         && (unit != "s" || ["Time", "Tempo", "Zeit", "Duration"].contains(&word))
         && letters.clone().count() > 2
         && letters.all(char::is_lowercase)
+}
+
+/// `mm`, `%`: neither a word nor the letter of a quantity.
+fn is_sign(text: &str) -> bool {
+    !is_word(text) && (text.len() > 1 || !text.contains(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// `GT` or `B`, which are rather names of a kind.
@@ -125,8 +131,8 @@ mod tests {
             ("range (min, max)", None), ("t (day of the year)", None), ("x (T, at noon)", None), ("x (Re, Pr)", None),
             ("Current / A", Some("A")), ("Temperature 1 / °C", Some("°C")), ("Temp, °C", Some("°C")), ("Speed, m/s", Some("m/s")),
             ("A / B", None), ("Group, A", None), ("Santos, in", None), ("Step count / 1", None), ("mean, max", None),
-            ("Total Time(s)", Some("s")), ("Chg. Cap.(Ah)", None), ("Capacity(mAh/g)", Some("mAh/g")), ("Benzene(GT)", None), ("mean(V)", None),
-            ("areaAverage(N)", None), ("Group(B)", None), ("Author(s)", None), ("Value(mAU)", Some("mAU")), ("Speed(Kmph)", Some("Kmph")), ("NOx(s)", None),
+            ("Total Time(s)", Some("s")), ("Chg. Cap.(Ah)", Some("Ah")), ("Capacity(mAh/g)", Some("mAh/g")), ("Benzene(GT)", None), ("mean(V)", None),
+            ("areaAverage(N)", None), ("Group(B)", None), ("Author(s)", None), ("length(mm)", Some("mm")), ("humidity(%)", Some("%")), ("range(min)", None), ("u(m)", None), ("Value(mAU)", Some("mAU")), ("Speed(Kmph)", Some("Kmph")), ("NOx(s)", None),
             ("x (per ha)", None), ("answer (of all that were asked, the share)", None),
             ("PT08.S1(CO)", None), ("type (A or B)", None), ("value (1)", None), ("[m]", None),
         ];
