@@ -149,8 +149,8 @@ pub struct TrainRequest {
     pub exclude: Option<Vec<String>>,
     /// `auto`, `regression` or `classification`.
     pub task: Option<String>,
-    /// `fast`: one network; `balanced`, the default: one per fold, whose mean answers; `best`: several
-    /// variants of those, blended by what they answer to the rows left out.
+    /// `fast`: one network; `balanced`, the default: two variants of one network per fold, blended by what they
+    /// answer to the rows left out; `best`: four variants of those.
     pub preset: Option<String>,
     /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     pub architecture: Option<String>,

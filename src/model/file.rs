@@ -202,7 +202,7 @@ impl Model {
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
         read_domain(&mut manifest.domain, &tensors)?;
         let networks = (0..manifest.members.len())
-            .map(|index| read_network(&tensors, index, &manifest.shape))
+            .map(|index| read_network(&tensors, index, &manifest.shape_of(index)))
             .collect::<Result<_, _>>()?;
         Ok(Self::new(manifest, networks, backend))
     }

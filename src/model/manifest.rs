@@ -1,6 +1,7 @@
 //! The manifest: everything about a model but its weights, as the model file carries it.
 
 use super::domain::Domain;
+use super::embedding::steps::Steps;
 use super::encoder::Encoder;
 use super::input::Input;
 use super::interval::Calibration;
@@ -63,6 +64,9 @@ pub struct Member {
     /// How much the network has to say among the others.
     #[serde(default = "one")]
     pub weight: f64,
+    /// The steps of the network where they are not those of [`Manifest::shape`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stepped: Option<Vec<Steps>>,
 }
 
 fn one() -> f64 {
@@ -85,7 +89,7 @@ pub struct Manifest {
     pub inputs: Vec<Input>,
     /// What it predicts.
     pub targets: Vec<Target>,
-    /// The shape of each of its networks.
+    /// The shape of its networks, but for the steps of those that have others.
     pub shape: Shape,
     /// What goes with each network; together they answer.
     pub members: Vec<Member>,
@@ -101,6 +105,19 @@ pub struct Manifest {
     pub scores: serde_json::Value,
     /// Rows the network was fitted on.
     pub n_training_rows: usize,
+}
+
+impl Manifest {
+    /// The shape of network `index`.
+    pub fn shape_of(&self, index: usize) -> Shape {
+        let own = self.members[index].stepped.as_ref();
+        Shape { stepped: own.unwrap_or(&self.shape.stepped).clone(), ..self.shape.clone() }
+    }
+
+    /// Numbers that training has chosen, of all networks together.
+    pub fn n_parameters(&self) -> usize {
+        (0..self.members.len()).map(|index| self.shape_of(index).n_parameters()).sum()
+    }
 }
 
 impl Member {

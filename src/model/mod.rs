@@ -139,7 +139,7 @@ pub struct CellError {
 }
 
 impl Model {
-    /// Puts `networks`, all of the manifest's shape, on `backend`.
+    /// Puts `networks`, of the shapes in the manifest, on `backend`.
     pub fn new(manifest: Manifest, networks: Vec<Network>, backend: Backend) -> Self {
         Self { manifest, networks: networks.into_iter().map(|network| network.ready(backend)).collect() }
     }
@@ -161,7 +161,7 @@ impl Model {
 
     /// Bytes the model takes in memory, about.
     pub fn size_in_memory(&self) -> usize {
-        self.manifest.shape.n_parameters() * self.networks.len() * size_of::<f32>()
+        self.manifest.n_parameters() * size_of::<f32>()
     }
 
     /// Answers `cells`, row-major `[n_rows, inputs().len()]`.

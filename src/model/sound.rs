@@ -47,8 +47,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), &'static str> {
     if manifest.shape.embedded.iter().any(|feature| *feature >= manifest.shape.inputs) {
         return Err("a feature that does not exist is embedded");
     }
-    let steps = &manifest.shape.stepped;
-    if steps.iter().any(|of| of.feature >= manifest.shape.inputs || !(1..=steps::MAX).contains(&of.count)) {
+    let own_steps = manifest.members.iter().filter_map(|member| member.stepped.as_ref());
+    let mut steps = own_steps.chain([&manifest.shape.stepped]).flatten();
+    if steps.any(|of| of.feature >= manifest.shape.inputs || !(1..=steps::MAX).contains(&of.count)) {
         return Err("the steps do not fit the features");
     }
     let mut free = 0;

@@ -33,9 +33,13 @@ impl Blend {
         let of_variants = held_out_answers(session, &chosen);
         let weights = weights(&session.prepared.truth, &held_out, &of_variants, task, &session.stds());
         let held_out_outputs = combine(&of_variants, &weights, task, session.width());
-        let of_folds = &session.view.members;
+        let (of_folds, variants) = (&session.view.members, session.variants());
         let members = (0..chosen.len())
-            .map(|i| Member { weight: weights[i / of_folds.len()], ..of_folds[i % of_folds.len()].clone() })
+            .map(|i| Member {
+                weight: weights[i / of_folds.len()],
+                stepped: session.view.steps_of(variants[i / of_folds.len()]).cloned(),
+                ..of_folds[i % of_folds.len()].clone()
+            })
             .filter(|member| member.weight > 0.0)
             .collect();
         let fitted = kept(&weights, of_folds.len(), chosen);

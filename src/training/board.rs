@@ -3,7 +3,6 @@
 use super::checkpoint::Slot;
 use super::event::Event;
 use super::fit::Fitted;
-use super::recipe::recipe;
 use super::session::Session;
 use std::time::Instant;
 
@@ -38,7 +37,7 @@ fn share_done(session: &Session, index: usize, slot: &Slot) -> f64 {
             let chosen = &folds[index % folds.len()].training;
             let again = session.refit.filter(|_| index >= session.n_chosen()).map(|view| &view.rows);
             let n = again.unwrap_or(chosen).len();
-            let recipe = recipe(session.spec(), &session.view.shape, folds.len(), index);
+            let recipe = session.recipe(index);
             state.position.step as f64 / recipe.total_steps(n) as f64
         }
     }

@@ -26,28 +26,12 @@ pub enum Slot {
     Finished(Fitted),
 }
 
-/// The shapes of the networks of a training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Shapes {
-    /// Of those that choose their epochs.
-    pub chosen: Shape,
-    /// How many those are; the others come after them.
-    pub n_chosen: usize,
-    /// Of those that are fitted once more, on all rows.
-    pub refitted: Option<Shape>,
-}
-
-impl Shapes {
-    fn of(&self, slot: usize) -> &Shape {
-        self.refitted.as_ref().filter(|_| slot >= self.n_chosen).unwrap_or(&self.chosen)
-    }
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     /// Of the settings and the data; a checkpoint of another training is not used.
     fingerprint: String,
-    shapes: Shapes,
+    /// Of each network.
+    shapes: Vec<Shape>,
     slots: Vec<SlotHeader>,
 }
 
@@ -79,7 +63,7 @@ fn moment_name(slot: usize, array: usize, which: &str) -> String {
 }
 
 /// Writes the networks of a training whose settings and data have `fingerprint`.
-pub fn to_bytes(fingerprint: &str, shapes: &Shapes, slots: &[Slot]) -> Vec<u8> {
+pub fn to_bytes(fingerprint: &str, shapes: &[Shape], slots: &[Slot]) -> Vec<u8> {
     let mut headers = Vec::new();
     let mut tensors = Vec::new();
     for (index, slot) in slots.iter().enumerate() {
@@ -111,7 +95,7 @@ pub fn to_bytes(fingerprint: &str, shapes: &Shapes, slots: &[Slot]) -> Vec<u8> {
             }
         });
     }
-    let header = Header { fingerprint: fingerprint.to_owned(), shapes: shapes.clone(), slots: headers };
+    let header = Header { fingerprint: fingerprint.to_owned(), shapes: shapes.to_vec(), slots: headers };
     let json = serde_json::to_string(&header).expect("a header has only string keys");
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
     let views = tensors.iter().map(|(name, shape, bytes)| {
@@ -129,7 +113,7 @@ pub fn to_bytes(fingerprint: &str, shapes: &Shapes, slots: &[Slot]) -> Vec<u8> {
 pub fn from_bytes(
     bytes: &[u8],
     fingerprint: &str,
-    shapes: &Shapes,
+    shapes: &[Shape],
     rule: &Rule,
     backend: Backend,
 ) -> Result<Vec<Slot>, ModelError> {
@@ -143,7 +127,7 @@ pub fn from_bytes(
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(&e))?;
     let slots = header.slots.into_iter().enumerate().map(|(index, slot)| {
-        let shape = shapes.of(index);
+        let shape = shapes.get(index).ok_or_else(|| corrupt(&"it belongs to another training"))?;
         let network = |place: usize| -> Result<Network, ModelError> { read_network(&tensors, place, shape) };
         Ok(match slot {
             SlotHeader::Waiting => Slot::Waiting,

@@ -13,14 +13,15 @@
 use super::TrainError;
 use super::board::{Board, PROGRESS_S, finished};
 use super::budget::{Place, has_time_for_more, time_limit};
-use super::checkpoint::{self, Shapes, Slot};
+use super::checkpoint::{self, Slot};
 use super::event::{Event, StopReason};
 use super::fit::{Fitted, Moment, State, fit};
 use super::part::Part;
-use super::recipe::{Recipe, recipe};
+use super::recipe::Recipe;
 use super::session::Session;
 use super::team::Team;
 use super::turns::{Turn, Turns};
+use crate::model::network::Shape;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -77,9 +78,9 @@ fn fingerprint(session: &Session) -> String {
     format!("{spec} {} rows {:?}", session.prepared.table.n_rows(), session.compute.backend)
 }
 
-fn shapes(session: &Session) -> Shapes {
-    let refitted = session.refit.map(|view| view.shape.clone());
-    Shapes { chosen: session.view.shape.clone(), n_chosen: session.n_chosen(), refitted }
+/// The shapes of `n` networks.
+fn shapes(session: &Session, n: usize) -> Vec<Shape> {
+    (0..n).map(|index| session.recipe(index).shape).collect()
 }
 
 /// The networks of the checkpoint `resume`, where it is one of this training.
@@ -91,9 +92,9 @@ fn resumed(
 ) -> Vec<Slot> {
     let fresh = || std::iter::repeat_with(Slot::default).take(total).collect();
     let Some(bytes) = resume else { return fresh() };
-    let rule = recipe(session.spec(), &session.view.shape, session.view.members.len(), 0).rule;
+    let rule = session.recipe(0).rule;
     let backend = session.compute.backend;
-    match checkpoint::from_bytes(bytes, &fingerprint(session), &shapes(session), &rule, backend) {
+    match checkpoint::from_bytes(bytes, &fingerprint(session), &shapes(session, total), &rule, backend) {
         Ok(slots) if slots.len() == total => {
             let done = slots.iter().filter_map(finished).count();
             let steps =
@@ -167,7 +168,7 @@ impl<'a> Ensemble<'a> {
         let (index, folds, n_chosen) = (place.index, &session.split.folds, session.n_chosen());
         let view = session.refit.filter(|_| index >= n_chosen).unwrap_or(session.view);
         let member = &view.members[index % view.members.len()];
-        let mut recipe = recipe(session.spec(), &view.shape, folds.len(), index);
+        let mut recipe = session.recipe(index);
         let slot = {
             let mut board = self.board();
             recipe.time_limit_s = time_limit(session, place, &board.slots);
@@ -279,6 +280,7 @@ impl<'a> Ensemble<'a> {
 
 /// Tells what is needed to go on from here.
 fn keep(session: &Session, board: &mut Board) {
-    let bytes = checkpoint::to_bytes(&fingerprint(session), &shapes(session), &board.slots);
+    let bytes =
+        checkpoint::to_bytes(&fingerprint(session), &shapes(session, board.slots.len()), &board.slots);
     (board.observe)(Event::Checkpoint(bytes));
 }

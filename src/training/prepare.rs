@@ -223,7 +223,7 @@ impl Prepared<'_> {
         let encoder = Encoder::fit(self.table, inputs, all, rows)
             .map_err(|error| data_error("value-out-of-range", error.to_string()))?;
         let target_scales = self.truth.scales(rows, logarithmic);
-        Ok(Member { encoder, target_scales, logarithmic: logarithmic.to_vec(), weight: 1.0 })
+        Ok(Member { encoder, target_scales, logarithmic: logarithmic.to_vec(), weight: 1.0, stepped: None })
     }
 
     /// What is to be told where logarithms are learned that nobody asked for.

@@ -150,20 +150,28 @@ impl Defaults {
     }
 }
 
-/// The shape of each network of a training; `features`, `[n, inputs]`, gives the rows that one of them is fitted on.
-pub fn shape(spec: &Spec, encoder: &Encoder, features: impl FnOnce() -> Vec<f32>, outputs: usize) -> Shape {
+/// The shape of the networks of a training, and the steps of those that are to have them for every number, where that
+/// is of use; `features`, `[n, inputs]`, gives the rows that one of them is fitted on.
+pub fn shape(
+    spec: &Spec,
+    encoder: &Encoder,
+    features: impl FnOnce() -> Vec<f32>,
+    outputs: usize,
+) -> (Shape, Option<Vec<Steps>>) {
     let full = spec.architecture == Architecture::RealmlpTd;
     let inputs = encoder.width();
-    let stepped = || {
+    let (mut stepped, mut of_all) = (Vec::new(), None);
+    if full {
         let features = features();
         let column = |feature: usize| features.iter().skip(feature).step_by(inputs).copied().collect();
-        let numbers = encoder.features_of_numbers().into_iter();
-        numbers.filter_map(|feature| Steps::choose(feature, column(feature))).collect()
-    };
-    Shape {
+        let numbers = encoder.features_of_numbers();
+        stepped = numbers.iter().filter_map(|feature| Steps::choose(*feature, column(*feature))).collect();
+        of_all = Steps::of_all(&numbers, features.len() / inputs, column);
+    }
+    let shape = Shape {
         inputs,
         embedded: if full { encoder.numeric_features() } else { Vec::new() },
-        stepped: if full { stepped() } else { Vec::new() },
+        stepped,
         categories: if full { encoder.long_categories() } else { Vec::new() },
         hidden: spec.hidden_layers.clone(),
         outputs,
@@ -171,7 +179,8 @@ pub fn shape(spec: &Spec, encoder: &Encoder, features: impl FnOnce() -> Vec<f32>
         parametric: full,
         scaling_layer: spec.architecture.is_realmlp(),
         ntk: spec.architecture.is_realmlp(),
-    }
+    };
+    (shape, of_all)
 }
 
 /// How the networks of one variant differ from what the settings say.
@@ -179,29 +188,31 @@ pub fn shape(spec: &Spec, encoder: &Encoder, features: impl FnOnce() -> Vec<f32>
 pub enum Variant {
     /// Not at all.
     AsSet,
+    /// Steps for every number: better where answers change abruptly, as trees have it.
+    Stepped,
     /// Neither dropout nor weight decay: better where the data are many or without noise.
     Unregularized,
     /// Four times as many rows per step: better where the data are noisy.
     LargeBatches,
 }
 
-/// The variants that a training fits on every fold, the most promising one first.
-pub fn variants(spec: &Spec) -> &'static [Variant] {
-    match spec.preset {
-        Preset::Fast | Preset::Balanced => &[Variant::AsSet],
-        Preset::Best => &[Variant::AsSet, Variant::Unregularized, Variant::LargeBatches],
-    }
+/// The variants that a training fits on every fold, the most promising one first; `can_step` says whether the data have
+/// numbers with [steps for all](Steps::of_all).
+pub fn variants(spec: &Spec, can_step: bool) -> Vec<Variant> {
+    let all: &[Variant] = match spec.preset {
+        Preset::Fast => &[Variant::AsSet],
+        Preset::Balanced => &[Variant::AsSet, Variant::Stepped],
+        Preset::Best => &[Variant::AsSet, Variant::Stepped, Variant::Unregularized, Variant::LargeBatches],
+    };
+    all.iter().copied().filter(|variant| can_step || *variant != Variant::Stepped).collect()
 }
 
-/// How network `index` of a training with `spec` is fitted: the `n_folds` of the first variant come first,
-/// then those of the next.
-pub fn recipe(spec: &Spec, shape: &Shape, n_folds: usize, index: usize) -> Recipe {
+/// How network `index` of a training with `spec` is fitted, which is one of `variant` and has this `shape`.
+pub fn recipe(spec: &Spec, shape: Shape, variant: Variant, index: usize) -> Recipe {
     let realmlp = spec.architecture.is_realmlp();
-    let variants = variants(spec);
-    let variant = variants[index / n_folds % variants.len()];
     let regularized = if variant == Variant::Unregularized { 0.0 } else { 1.0 };
     Recipe {
-        shape: shape.clone(),
+        shape,
         rule: Rule { optimizer: spec.optimizer, beta2: if realmlp { 0.95 } else { 0.999 } },
         initial: match spec.architecture {
             Architecture::RealmlpTd => Initial::DataDriven,

@@ -134,7 +134,7 @@ pub fn of_manifest(manifest: &Manifest) -> Value {
         "settings": manifest.settings,
         "network": {
             "shape": manifest.shape,
-            "n_parameters": manifest.shape.n_parameters(),
+            "n_parameters": manifest.n_parameters() / manifest.members.len(),
             "n_networks": manifest.members.len(),
         },
         "metrics": manifest.scores["metrics"],

@@ -174,7 +174,8 @@ fn describe_refit(session: &Session, manifest: &mut Manifest, refit: &View) {
     manifest.targets = session.prepared.targets(&refit.rows);
     manifest.shape = refit.shape.clone();
     manifest.members.iter_mut().for_each(|member| {
-        *member = Member { weight: member.weight, ..refit.members[0].clone() };
+        let stepped = member.stepped.as_ref().and(refit.stepped.clone());
+        *member = Member { weight: member.weight, stepped, ..refit.members[0].clone() };
     });
     manifest.domain = domain(session, refit);
     manifest.n_training_rows = refit.rows.len();
@@ -302,6 +303,29 @@ mod tests {
         request["validation"] = json!({"folds": 3});
         let bytes = |threads| run_on(&table, request.clone(), &Compute { threads, ..COMPUTE }).unwrap().bytes;
         assert_eq!(bytes(2), bytes(3));
+    }
+
+    #[test]
+    fn where_answers_jump_networks_with_steps_have_their_say() {
+        let n = 800;
+        let x: Vec<f64> = (0..n).map(|i| f64::from(i * 37 % n) / f64::from(n)).collect();
+        let y = x.iter().map(|x| ((x * 23.0).floor() * 7.0) % 5.0).collect();
+        let table = Table { columns: vec![number("x", x), number("y", y)] };
+        for refit in [false, true] {
+            let request = json!({"target": "y", "hidden_layers": [32, 32], "epochs": 30, "batch_size": 32,
+                "validation": {"folds": 2}, "refit": refit});
+            let trained = run_on(&table, request, &COMPUTE).unwrap();
+            let members = &trained.model.manifest().members;
+            let weight_of = |stepped: bool| -> f64 {
+                let like = members.iter().filter(|member| member.stepped.is_some() == stepped);
+                like.map(|member| member.weight).sum()
+            };
+            assert!(weight_of(true) > weight_of(false), "{} {}", weight_of(true), weight_of(false));
+            let steps = members.iter().find_map(|member| member.stepped.as_ref()).unwrap();
+            assert!(steps.len() == 1 && steps[0].count > 10, "{steps:?}");
+            let read = Model::from_bytes(&trained.bytes, Backend::Flex).unwrap();
+            assert_eq!(read.manifest().shape_of(members.len() - 1).stepped, *steps);
+        }
     }
 
     #[test]

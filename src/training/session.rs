@@ -3,7 +3,7 @@
 use super::Compute;
 use super::event::Stop;
 use super::prepare::Prepared;
-use super::recipe::variants;
+use super::recipe::{Recipe, Variant, recipe, variants};
 use super::spec::Spec;
 use super::split::Split;
 use super::team::Team;
@@ -38,7 +38,21 @@ impl Session<'_> {
 
     /// Networks that choose their epochs, in all variants.
     pub(super) fn n_chosen(&self) -> usize {
-        self.view.members.len() * variants(self.prepared.spec).len()
+        self.view.members.len() * self.variants().len()
+    }
+
+    /// The variants of them.
+    pub(super) fn variants(&self) -> Vec<Variant> {
+        variants(self.spec(), self.view.stepped.is_some())
+    }
+
+    /// How network `index` is fitted: those of all folds of the first variant come first, then those of the next;
+    /// behind these, in the same order, those that are fitted once more.
+    pub(super) fn recipe(&self, index: usize) -> Recipe {
+        let variants = self.variants();
+        let variant = variants[index / self.view.members.len() % variants.len()];
+        let view = self.refit.filter(|_| index >= self.n_chosen()).unwrap_or(self.view);
+        recipe(self.spec(), view.shape_of(variant), variant, index)
     }
 
     /// Networks that are fitted side by side.

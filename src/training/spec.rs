@@ -20,8 +20,7 @@ pub struct TrainRequest {
     pub exclude: Option<Vec<String>>,
     /// `auto`, `regression` or `classification`.
     pub task: Option<String>,
-    /// `fast`: one network; `balanced`: one per fold, whose mean answers; `best`: several variants of
-    /// those, blended.
+    /// `fast`: one network; `balanced`: two variants of one per fold, blended; `best`: four variants.
     pub preset: Option<String>,
     /// `auto`, `realmlp_td`, `realmlp_td_s` or `mlp`.
     pub architecture: Option<String>,

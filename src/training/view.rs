@@ -2,8 +2,9 @@
 
 use super::TrainError;
 use super::prepare::Prepared;
-use super::recipe::shape;
+use super::recipe::{Variant, shape};
 use super::split::Split;
+use crate::model::embedding::steps::Steps;
 use crate::model::input::Input;
 use crate::model::manifest::Member;
 use crate::model::network::Shape;
@@ -15,8 +16,10 @@ pub(super) struct View {
     pub(super) inputs: Vec<Input>,
     /// One per training part.
     pub(super) members: Vec<Member>,
-    /// Of each network.
+    /// Of the networks, but for the steps of those that have them for every number.
     pub(super) shape: Shape,
+    /// Those steps, where they are of use.
+    pub(super) stepped: Option<Vec<Steps>>,
     /// The rows that inputs, ranges and levels are taken from, ascending.
     pub(super) rows: Vec<usize>,
 }
@@ -62,8 +65,19 @@ impl View {
             .map(|training| prepared.member(&inputs, &rows, training, logarithmic))
             .collect::<Result<_, _>>()?;
         let features = || prepared.part(&inputs, &members[0], trainings[0]).features;
-        let shape = shape(prepared.spec, &members[0].encoder, features, prepared.truth.width());
-        Ok(Self { inputs, members, shape, rows })
+        let (shape, stepped) = shape(prepared.spec, &members[0].encoder, features, prepared.truth.width());
+        Ok(Self { inputs, members, shape, stepped, rows })
+    }
+
+    /// The steps of networks of `variant` where they are not those of the shape.
+    pub(super) fn steps_of(&self, variant: Variant) -> Option<&Vec<Steps>> {
+        self.stepped.as_ref().filter(|_| variant == Variant::Stepped)
+    }
+
+    /// The shape of networks of `variant`.
+    pub(super) fn shape_of(&self, variant: Variant) -> Shape {
+        let stepped = self.steps_of(variant).unwrap_or(&self.shape.stepped).clone();
+        Shape { stepped, ..self.shape.clone() }
     }
 
     /// For networks that are fitted once more, on all rows: their inputs are those of `chosen`.

@@ -13,6 +13,26 @@ use std::f32::consts::TAU;
 
 /// `features`, float `[networks, rows, inputs]`, to outputs, float `[networks, rows, outputs]`.
 pub(super) fn forward(graph: &mut Graph, networks: &[Network], features: &Value) -> Value {
+    let alike: Vec<&[Network]> = networks.chunk_by(|one, other| one.shape == other.shape).collect();
+    if let [all] = alike[..] {
+        return forward_alike(graph, all, features);
+    }
+    let mut first = 0;
+    let outputs: Vec<Value> = alike
+        .into_iter()
+        .map(|networks| {
+            let indices: Vec<i64> = (first..first + networks.len()).map(|index| index as i64).collect();
+            first += networks.len();
+            let indices = graph.int64s(&[indices.len()], indices);
+            let own = graph.op_with("Gather", &[features, &indices], &[("axis", Attribute::Int(0))]);
+            forward_alike(graph, networks, &own)
+        })
+        .collect();
+    graph.concat(&outputs, 0)
+}
+
+/// As [`forward`], for networks of one shape.
+fn forward_alike(graph: &mut Graph, networks: &[Network], features: &Value) -> Value {
     let shape = &networks[0].shape;
     let n_networks = networks.len();
     let mut arrays = stacked(networks).into_iter();

@@ -111,7 +111,9 @@ class Model(nn.Module):
         super().__init__()
         self.manifest = manifest
         self.inputs, self.targets, self.members = manifest["inputs"], manifest["targets"], manifest["members"]
-        self.networks = nn.ModuleList(Network(manifest["shape"]) for _ in self.members)
+        steps = manifest["shape"].get("stepped", [])
+        self.networks = nn.ModuleList(
+            Network({**manifest["shape"], "stepped": m.get("stepped", steps)}) for m in self.members)
         self.domain_rows = self.domain_pairs = None
 
     def predict(self, rows, unknown_category="error"):

@@ -14,6 +14,12 @@ use serde::{Deserialize, Serialize};
 pub const MAX: usize = 24;
 /// Rows for each step that are not of the most frequent value.
 const ROWS_OF_A_STEP: usize = 20;
+/// Steps of all features together, where every one has them: as many numbers as a hidden layer has, twice.
+const MOST_OF_ALL: usize = 512;
+/// With fewer steps than these for each feature, they say nothing new.
+const LEAST_OF_ALL: usize = 6;
+/// With fewer rows, the choice between networks with and without such steps would be luck.
+const LEAST_ROWS: usize = 240;
 /// A step is at least so wide; those of a sound model are wider.
 pub const MIN_WIDTH: f32 = 1e-12;
 
@@ -38,6 +44,28 @@ impl Steps {
         values.dedup();
         let count = MAX.min(n_others / ROWS_OF_A_STEP).min(values.len() - 1);
         (count > 1).then_some(Self { feature, count })
+    }
+
+    /// Steps for every one of some `features` in `n_rows` rows, whose values `column` gives; none where the rows or the
+    /// steps of a feature would be too few to be of use.
+    pub fn of_all(
+        features: &[usize],
+        n_rows: usize,
+        column: impl Fn(usize) -> Vec<f32>,
+    ) -> Option<Vec<Self>> {
+        let most = MAX.min(MOST_OF_ALL / features.len().max(1)).min(n_rows / ROWS_OF_A_STEP);
+        if n_rows < LEAST_ROWS || most < LEAST_OF_ALL {
+            return None;
+        }
+        let steps = features.iter().filter_map(|feature| {
+            let mut values = column(*feature);
+            values.sort_unstable_by(f32::total_cmp);
+            values.dedup();
+            let count = most.min(values.len().saturating_sub(1));
+            (count > 1).then_some(Self { feature: *feature, count })
+        });
+        let steps: Vec<Self> = steps.collect();
+        (!steps.is_empty()).then_some(steps)
     }
 
     /// Its `count + 1` edges: from the least to the greatest of `values`, with as many different values in
@@ -108,6 +136,24 @@ fn each(steps: &[Steps], edges: &[f32], mut visit: impl FnMut(usize, usize, &[f3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_feature_of_enough_rows_has_steps_and_many_features_have_few_each() {
+        let column = |feature: usize| (0..480).map(|i| (i / (feature + 1)) as f32).collect::<Vec<_>>();
+        let of_all = |n_features: usize, n_rows: usize| {
+            let features: Vec<usize> = (0..n_features).collect();
+            Steps::of_all(&features, n_rows, |feature| column(feature.min(99)))
+        };
+        assert_eq!(
+            of_all(2, 480),
+            Some(vec![Steps { feature: 0, count: 24 }, Steps { feature: 1, count: 24 }])
+        );
+        assert_eq!(of_all(100, 480), None, "five steps each say nothing new");
+        assert_eq!(of_all(80, 480).unwrap()[79], Steps { feature: 79, count: 5 }, "six values");
+        assert_eq!(of_all(2, 239), None, "too few rows");
+        let flags = Steps::of_all(&[0], 480, |_| vec![0.0, 1.0]);
+        assert_eq!(flags, None, "two values are told apart anyway");
+    }
 
     #[test]
     fn only_a_feature_that_is_mostly_one_value_has_steps() {

@@ -193,6 +193,7 @@ async fn onnxruntime_answers_as_predict_does() {
             mixed(400).into_bytes(),
             json!({"target": "class", "exclude": ["y"], "preset": "best"}),
         ),
+        ("mixed.csv", mixed(400).into_bytes(), json!({"target": "y", "exclude": ["class"]})),
     ];
     for activation in ["relu", "leaky_relu", "elu", "selu", "silu", "mish", "gelu", "tanh", "sigmoid"] {
         let request = json!({"target": "y", "exclude": ["class"], "architecture": "mlp", "activation": activation, "preset": "fast"});

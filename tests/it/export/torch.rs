@@ -29,7 +29,7 @@ def differ(a, b, path=""):
         assert len(a) == len(b), (path, a, b)
         return max((differ(x, y, f"{path}/{i}") for i, (x, y) in enumerate(zip(a, b))), default=(0, path))
     if isinstance(a, float) and not isinstance(b, bool):
-        return abs(a - b) / max(1.0, abs(a)), path
+        return abs(a - b) / max(1.0, abs(a)), f"{path}: {a} {b}"
     assert a == b, (path, a, b)
     return 0, path
 
@@ -83,6 +83,7 @@ async fn pytorch_opens_the_file_and_answers_as_predict_does() {
             mixed(400).into_bytes(),
             json!({"target": "class", "exclude": ["y"], "preset": "fast"}),
         ),
+        ("mixed.csv", mixed(400).into_bytes(), json!({"target": "y", "exclude": ["class"]})),
         (
             "mixed.csv",
             mixed(400).into_bytes(),
