@@ -4,8 +4,8 @@
 use super::{live::lock, mailbox::News, retry, run::Run};
 use crate::dataset::Warning;
 use crate::storage::{BlobKey, Result, StorageError, trainings};
-use bytes::Bytes;
 use std::{convert::Infallible, sync::Mutex, time::Duration};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Writes the mailbox down every `record_every`, until the training has ended.
@@ -53,20 +53,23 @@ async fn flush(run: &Run<'_>) -> Result<()> {
 /// Store the new blob, point the row to it, remove the old blob: after a crash in between, the row
 /// still points to a whole checkpoint, and the sweep removes the other one.
 #[derive(Debug)]
-pub(super) struct CheckpointKeeper(Mutex<Kept>);
+pub(super) struct CheckpointKeeper {
+    kept: Mutex<Kept>,
+    /// Told when one has been stored, or could not be.
+    stored: Notify,
+}
 
 #[derive(Debug)]
 struct Kept {
     current: Option<BlobKey>,
     sequence: u64,
-    /// What is being stored. It stays here where that was given up half-way.
-    unstored: Option<Bytes>,
+    is_storing: bool,
 }
 
 impl CheckpointKeeper {
     /// Starts with the checkpoint of an earlier attempt.
     pub(super) fn new(current: Option<BlobKey>) -> Self {
-        Self(Mutex::new(Kept { current, sequence: 0, unstored: None }))
+        Self { stored: Notify::new(), kept: Mutex::new(Kept { current, sequence: 0, is_storing: false }) }
     }
 
     /// Stores one checkpoint after the other, until it is dropped.
@@ -77,31 +80,41 @@ impl CheckpointKeeper {
         }
     }
 
-    /// Stores the newest checkpoint in the mailbox, or the one whose storing was given up, if there is one.
-    /// Without space, or without a store, the training goes on and the last good checkpoint stays.
+    /// Waits until nothing is half-way into the store, while [`keep`](Self::keep) goes on.
+    pub(super) async fn idle(&self) {
+        while lock(&self.kept).is_storing {
+            self.stored.notified().await;
+        }
+    }
+
+    /// Stores the newest checkpoint in the mailbox, if there is one. Without space, or without a store, the
+    /// training goes on and the last good checkpoint stays.
     pub(super) async fn store_newest(&self, run: &Run<'_>) {
-        let told = run.mailbox.take_checkpoint().map(Bytes::from);
-        let (key, bytes) = {
-            let mut kept = lock(&self.0);
-            let Some(bytes) = told.or_else(|| kept.unstored.take()) else { return };
-            kept.unstored = Some(bytes.clone());
+        let Some(bytes) = run.mailbox.take_checkpoint() else { return };
+        let key = {
+            let mut kept = lock(&self.kept);
+            kept.is_storing = true;
             kept.sequence += 1;
-            let key = BlobKey::Checkpoint {
+            BlobKey::Checkpoint {
                 training_id: run.lease.job_id,
                 attempt: run.lease.attempt,
                 sequence: kept.sequence,
-            };
-            (key, bytes)
+            }
         };
         let stored = async {
-            run.jobs.blobs.put_bytes(&key, bytes).await?;
+            run.jobs.blobs.put_bytes(&key, bytes.into()).await?;
             trainings::set_checkpoint(&run.jobs.db, &run.lease, &key).await
         };
-        let stored = stored.await;
-        lock(&self.0).unstored = None;
+        self.take_down(run, key, stored.await).await;
+        lock(&self.kept).is_storing = false;
+        self.stored.notify_one();
+    }
+
+    /// Whether `key` is the checkpoint now, and what becomes of the one before.
+    async fn take_down(&self, run: &Run<'_>, key: BlobKey, stored: Result<()>) {
         match stored {
             Ok(()) => {
-                let before = lock(&self.0).current.replace(key);
+                let before = lock(&self.kept).current.replace(key);
                 if let Some(before) = before {
                     remove(run, &before).await;
                 }
@@ -127,7 +140,7 @@ impl CheckpointKeeper {
     pub(super) async fn discard(&self, run: &Run<'_>) {
         let row = trainings::get(&run.jobs.db, run.lease.job_id).await;
         let ended = row.ok().flatten().is_some_and(|row| row.checkpoint.is_none());
-        let current = lock(&self.0).current.take();
+        let current = lock(&self.kept).current.take();
         if let (true, Some(key)) = (ended, current) {
             remove(run, &key).await;
         }

@@ -43,8 +43,8 @@ pub(super) async fn run(jobs: &Jobs, trainer: &Trainer, claimed: Claimed, shutdo
     .await;
 }
 
-/// For how long a process that is about to end stores the last checkpoint.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);
+/// For how long a training that has ended waits for its checkpoint to be stored.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// How a training ended in this process.
 #[derive(Debug)]
@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
             ));
         }
         let mut shutting_down = false;
-        // A store that hangs must not hide the end; what it was given is stored again if it is needed then.
+        // A store that hangs must not hide the end.
         let mut keeping = std::pin::pin!(keeper.keep(self));
         let result = loop {
             tokio::select! {
@@ -245,6 +245,17 @@ impl<'a> Run<'a> {
                 }
             }
         };
+        // What is half-way into the store gets there, or a file without a row stays behind for the sweep.
+        let stored = async {
+            tokio::select! {
+                biased;
+                () = keeper.idle() => {}
+                never = &mut keeping => match never {},
+            }
+        };
+        if tokio::time::timeout(CHECKPOINT_PATIENCE, stored).await.is_err() {
+            tracing::warn!("a checkpoint could not be stored in time");
+        }
         match result {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {

@@ -52,7 +52,7 @@ pub(crate) async fn s3_server(root: &Path) -> SocketAddr {
     address
 }
 
-fn s3_settings(address: SocketAddr) -> S3Settings {
+pub(crate) fn s3_settings(address: SocketAddr) -> S3Settings {
     S3Settings {
         bucket: BUCKET.into(),
         prefix: Some("team/a".into()),

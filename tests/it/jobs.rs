@@ -4,9 +4,10 @@ use crate::storage_support::{Store, dataset, new_model, new_training, on_both, s
 use bytes::Bytes;
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,10 +16,14 @@ use taqicfd::{
     id::{DatasetId, ModelId, TrainingId},
     jobs::{Changes, Failure, JobSettings, Jobs, Live, Outcome, Trainer, sweep, worker},
     storage::{
-        Area, BlobKey, BlobSettings, Blobs, Cancellation, Committed, JobStatus, ModelStatus, TrainingRecord,
-        datasets, models, trainings,
+        Area, BlobKey, BlobSettings, Blobs, Cancellation, Committed, JobStatus, ModelStatus, S3Settings,
+        TrainingRecord, datasets, models, trainings,
     },
     training::{EpochScore, Event},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -392,6 +397,66 @@ async fn a_model_that_cannot_be_stored_fails_its_training(store: Store) {
     let ended = process.ended(queue(&jobs).await).await;
     assert_eq!(ended.error.unwrap().slug, "storage-unavailable");
     assert_eq!(models::statuses(&jobs.db).await.unwrap(), [], "no row points to nothing");
+}
+
+/// A way to the server at `to` that lets nothing through once it is closed.
+async fn gate(to: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
+    let closed = Arc::new(AtomicBool::new(false));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, is_closed) = (listener.local_addr().unwrap(), closed.clone());
+    tokio::spawn(async move {
+        while let Ok((from, _)) = listener.accept().await {
+            let to = TcpStream::connect(to).await.unwrap();
+            let ((mut asks, mut hears), (mut answers, mut told)) = (from.into_split(), to.into_split());
+            let is_closed = is_closed.clone();
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(n @ 1..) = asks.read(&mut buffer).await {
+                    while is_closed.load(Ordering::Relaxed) {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    if told.write_all(&buffer[..n]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
+        }
+    });
+    (address, closed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_with_a_checkpoint_holds_neither_an_end_nor_a_shutdown_up() {
+    let store = Store::sqlite().await;
+    let (address, closed) = gate(crate::blobs::s3_server(store.folder.path()).await).await;
+    let mut jobs = jobs(&store);
+    let settings = S3Settings { retry_for: Duration::from_mins(5), ..crate::blobs::s3_settings(address) };
+    jobs.blobs = Blobs::open(&BlobSettings::S3(settings)).unwrap();
+    let close = closed.clone();
+    let trainer = Trainer::new(move |_, observe, stop| {
+        close.store(true, Ordering::Relaxed);
+        observe(Event::Checkpoint(vec![0; 100]));
+        observe(epoch(1));
+        loop {
+            if let Some(reason) = stop.requested() {
+                return Err(Failure::Stopped(reason));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let mut process = Process::start(&jobs, trainer);
+    let training_id = queue(&jobs).await;
+    process.trains(training_id).await;
+    trainings::request_cancel(&jobs.db, training_id, jobs.clock.now()).await.unwrap();
+    assert_eq!(process.ended(training_id).await.status, JobStatus::Cancelled);
+
+    closed.store(false, Ordering::Relaxed);
+    let training_id = queue(&jobs).await;
+    process.trains(training_id).await;
+    process.shut_down().await;
+    let released = trainings::get(&jobs.db, training_id).await.unwrap().unwrap();
+    assert_eq!(released.status, JobStatus::Queued, "another worker may have it at once");
 }
 
 /// As a restart of the server or of the network does it.
