@@ -39,7 +39,7 @@ impl RequestId {
 }
 
 /// The routes by which others see how the server is: they answer under any load.
-pub(super) const PROBES: [&str; 8] = [
+const PROBES: [&str; 8] = [
     "/healthz",
     "/readyz",
     "/metrics",

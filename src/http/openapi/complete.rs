@@ -3,7 +3,6 @@
 use super::problems::{BY_OPERATION, EVERYWHERE, JSON_BODY};
 use crate::http::{
     error::{Kind, Slug},
-    observe::PROBES,
     protocols::Dialect,
 };
 use serde_json::json;
@@ -23,11 +22,9 @@ pub fn complete(document: &mut Document) {
     }
     for (path, item) in &mut document.paths.paths {
         let dialect = Dialect::of(path);
-        let common = if PROBES.contains(&path.as_str()) {
-            &[Slug::HeadersTooLarge, Slug::Internal][..]
-        } else {
-            EVERYWHERE
-        };
+        let is_probe =
+            ["/healthz", "/metrics", "/version", "/v2/health/"].iter().any(|p| path.starts_with(p));
+        let common = if is_probe { &[Slug::HeadersTooLarge, Slug::Internal][..] } else { EVERYWHERE };
         for operation in operations(item) {
             let takes_json = operation.request_body.as_ref().is_some_and(|body| match body {
                 RefOr::T(body) => body.content.contains_key("application/json"),

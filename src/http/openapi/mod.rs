@@ -108,6 +108,8 @@ mod tests {
             Slug::NotFound,
             Slug::MethodNotAllowed,
             Slug::DatasetDeleted,
+            Slug::DatasetCorrupt,
+            Slug::SettingsUnreadable,
             Slug::TrainingDiverged,
             Slug::JobCrashedWorker,
             Slug::ReadingInterrupted,
