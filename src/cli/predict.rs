@@ -76,9 +76,8 @@ enum Unknown {
 
 /// Predicts and prints, or writes, what `POST /predict` would answer.
 pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
-    let (model, rows) = match (&args.model, args.files.as_slice()) {
-        (Some(model), [rows]) | (None, [model, rows]) => (model, rows),
-        _ => bail!("one model file and one file of rows are needed: taqicfd predict MODEL ROWS"),
+    let ((Some(model), [rows]) | (None, [model, rows])) = (&args.model, args.files.as_slice()) else {
+        bail!("one model file and one file of rows are needed: taqicfd predict MODEL ROWS");
     };
     let bytes = fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
     let model = Model::from_bytes(&bytes, backend(args.compute.backend))?;

@@ -17,7 +17,7 @@ use crate::{
         BlobKey, Db, NewModel,
         models::{self, Imported},
     },
-    training::card,
+    training::report,
 };
 use axum::{
     Extension,
@@ -170,7 +170,7 @@ fn own_name(manifest: &Manifest) -> Result<String, Problem> {
 
 fn new_model(app: &App, manifest: &Manifest, received: &Received, model_name: String) -> NewModel {
     let model_id = ModelId::new();
-    let mut card = card::of_manifest(manifest);
+    let mut card = report::of_manifest(manifest);
     card["imported"] = json!({ "at": app.clock().now(), "sha256": received.sha256 });
     let task = match manifest.task {
         Task::Regression => "regression",

@@ -48,8 +48,6 @@ pub(crate) mod test_data;
 
 pub use check::{Limits, check};
 pub use event::{EpochScore, Event, Stop, StopReason};
-// The name that http::import knows it by.
-pub use report as card;
 pub use spec::{Checked, Spec, SpecError, TrainRequest};
 
 use crate::dataset::{Description, Table, Warning};
