@@ -17,7 +17,18 @@ class Net(torch.nn.Module):
         super().__init__()
         own = lambda name: arrays.get(f"network.{index}.{name}")
         self.embedded, n = manifest["shape"]["embedded"], len(manifest["shape"]["hidden"]) + 1
+        stepped = manifest["members"][index].get("stepped", manifest["shape"].get("stepped", []))
+        # Each step: its feature and its two edges, which stand in the file feature by feature.
+        self.steps, first = [], 0
+        for of in stepped:
+            edges = own("embedding.edges")[first:first + of["count"] + 1].tolist()
+            self.steps += [(of["feature"], *edge) for edge in zip(edges, edges[1:])]
+            first += of["count"] + 1
         self.waves = [own(f"embedding.{name}") for name in ("frequency", "phase", "weight", "bias")]
+        if self.steps:
+            features, low, high = zip(*self.steps)
+            self.stepped, self.low = list(features), torch.tensor(low)
+            self.width = (torch.tensor(high) - self.low).clamp_min(1e-12)
         self.scale, self.layers = own("scale"), torch.nn.ModuleList()
         self.slopes = [own(f"layer.{i}.slope") for i in range(n - 1)]
         for i in range(n):
@@ -27,11 +38,14 @@ class Net(torch.nn.Module):
             self.layers.append(layer)
 
     def forward(self, x):
+        parts = [x]
         if self.embedded:
             frequency, phase, weight, bias = self.waves
             waves = torch.cos(2 * torch.pi * x[:, self.embedded, None] * frequency + phase)
-            x = torch.cat([x, (torch.einsum("nfw,fow->nfo", waves, weight) + bias).flatten(1)], 1)
-        x = x * self.scale
+            parts.append((torch.einsum("nfw,fow->nfo", waves, weight) + bias).flatten(1))
+        if self.steps:
+            parts.append(((x[:, self.stepped] - self.low) / self.width).clamp(0, 1))
+        x = torch.cat(parts, 1) * self.scale
         for layer, slope in zip(self.layers[:-1], self.slopes):
             x = layer(x)
             x = x + slope * (torch.nn.functional.mish(x) - x)
@@ -70,7 +84,9 @@ def load(path):
     members = [Member(Net(manifest, arrays, i), fitted) for i, fitted in enumerate(manifest["members"])]
     low, high = np.array([[t["min"], t["max"]] for t in manifest["targets"]]).T
 
+    weights = [fitted["weight"] for fitted in manifest["members"]]
+
     def predict(x):
-        return np.clip(np.mean([member(x) for member in members], axis=0), low, high)
+        return np.clip(np.average([member(x) for member in members], axis=0, weights=weights), low, high)
 
     return [i["name"] for i in manifest["inputs"]], [t["name"] for t in manifest["targets"]], predict

@@ -21,19 +21,24 @@ model = taqicfd_model.load("m.pt")
 asked = json.load(open("asked.json", encoding="utf-8"))
 answer, got = asked["answer"], model.predict(asked["rows"], unknown_category="missing")
 
-def differ(a, b, path=""):
-    if isinstance(a, dict) and a.keys() == b.keys() == {"lower_bound", "upper_bound"} and None not in a.values():
-        # A bound is as exact as the interval is wide.
-        scale = max(1.0, *(abs(v) for v in a.values()))
-        return max((abs(a[k] - b[k]) / scale, f"{path}/{k}: {a} {b}") for k in a)
+# Numbers are compared by the size that they have in their column.
+sizes = {}
+for row in answer["predictions"]:
+    for name, value in row.items():
+        if isinstance(value, float):
+            sizes[name] = max(sizes.get(name, 0.0), abs(value))
+
+def differ(a, b, path="", size=1.0):
     if isinstance(a, dict):
         assert a.keys() == b.keys(), (path, a, b)
-        return max((differ(a[k], b[k], f"{path}/{k}") for k in a), default=(0, path))
+        if a.keys() == {"lower_bound", "upper_bound"} and None not in a.values():
+            size = max(size, *(abs(v) for v in a.values()))
+        return max((differ(a[k], b[k], f"{path}/{k}", sizes.get(k, size)) for k in a), default=(0, path))
     if isinstance(a, list):
         assert len(a) == len(b), (path, a, b)
         return max((differ(x, y, f"{path}/{i}") for i, (x, y) in enumerate(zip(a, b))), default=(0, path))
     if isinstance(a, float) and not isinstance(b, bool):
-        return abs(a - b) / max(1.0, abs(a)), f"{path}: {a} {b}"
+        return abs(a - b) / size, f"{path}: {a} {b}"
     assert a == b, (path, a, b)
     return 0, path
 
