@@ -13,7 +13,7 @@ use crate::training::spec::{
 const FOLDS: usize = 5;
 const MANY_FOLDS: usize = 10;
 /// Rows of a table up to which that is affordable.
-const FEW_ROWS: u64 = 1000;
+const FEW_ROWS: u64 = 2000;
 
 impl Settings {
     pub(super) fn validation(
