@@ -71,7 +71,8 @@ pub fn flagged(prepared: &Prepared, manifest: &Manifest, rows: &[usize]) -> Valu
         encoder.encode_row(&values, &mut features);
         !manifest.domain.judge(&manifest.inputs, &values, &features, &of_inputs).in_domain
     });
-    json!({ "rows": chosen.len(), "flagged": outside.count() as f64 / chosen.len().max(1) as f64 })
+    let flagged = outside.count() as f64 / chosen.len().max(1) as f64;
+    json!({ "rows": chosen.len(), "flagged": flagged, "margin": manifest.domain.margin() })
 }
 
 /// The confusion matrix of classes, or a sample of predicted against actual numbers.

@@ -141,6 +141,7 @@ pub(super) fn uncertainty(facts: &Facts) -> Vec<Block> {
         Some(reason) => (format!("How often they hold the truth was not measured: {reason}."), None),
         None => ("On the rows of the scores above, they held the truth this often:".to_owned(), Some(table)),
     };
+    let margin = facts.card["domain"]["margin"].as_f64().unwrap_or(MARGIN);
     let what_came = if is_regression { "an interval" } else { "a set of classes" };
     let mut blocks = vec![
         Block::Heading("Uncertainty and domain".to_owned()),
@@ -156,7 +157,7 @@ pub(super) fn uncertainty(facts: &Facts) -> Vec<Block> {
              category was never seen, or when fewer than {} % of the training rows are as strange, be it by their \
              distance from the others or by how two of their values go together; so at most about {} % of rows like \
              those of the training are flagged.{measured} Outside, the {what} is no longer backed by data{}.",
-            100.0 * MARGIN,
+            super::number_text(100.0 * margin),
             100.0 * LEAST_SHARE,
             100.0 * LEAST_SHARE,
             if is_regression { ", and is widened with the distance" } else { "" }

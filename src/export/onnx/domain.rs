@@ -4,7 +4,7 @@ use super::columns::Columns;
 use super::graph::{Attribute, Graph, Type, Value};
 use crate::model::domain::joint::{Joint, NEIGHBOURS, ROUNDING};
 use crate::model::domain::pairs::{Bins, Pairs};
-use crate::model::domain::{Domain, LEAST_SHARE, MARGIN, width_of};
+use crate::model::domain::{Domain, LEAST_SHARE, width_of};
 
 /// What is said about each row, `[rows, 1]`.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) fn judge(
     let excess = excess(graph, columns, &features);
     let outside = graph.sum_of_rows(&excess);
     let worst = graph.max_of_rows(&excess);
-    let (one, margin) = (graph.double(1.0), graph.double(MARGIN));
+    let (one, margin) = (graph.double(1.0), graph.double(domain.margin()));
     let fewer = graph.op("Add", &[&one, &outside]);
     let within = graph.op("LessOrEqual", &[&worst, &margin]);
     let mut looks = Vec::new();

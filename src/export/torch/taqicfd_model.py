@@ -219,7 +219,7 @@ class Model(nn.Module):
             farther = torch.maximum(farther, 1 + times(known, surprise).log())
         # Of two looks at ordinary rows, the smaller share is this small in so many.
         share = 1 - (1 - torch.stack(looks).amin(0)) ** len(looks) if looks else torch.ones(n, dtype=torch.float64)
-        in_domain = (worst <= MARGIN) & (share >= LEAST_SHARE)
+        in_domain = (worst <= domain.get("margin", MARGIN)) & (share >= LEAST_SHARE)
         return in_domain, share / (1 + outside), torch.where(in_domain, 1.0, farther * (1 + outside))
 
     def surprise(self, values):

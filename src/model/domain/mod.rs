@@ -16,15 +16,22 @@ use serde::{Deserialize, Serialize};
 
 /// A row is outside when fewer than this share of training rows lie as far from the others.
 pub const LEAST_SHARE: f64 = 0.02;
-/// How far outside its range, in widths of the range, an input may be: ordinary new rows do exceed the
-/// range of a small training part a little.
+/// How far outside its range, in widths of the range, an input may be at least: ordinary new rows do exceed the range of
+/// a small training part a little, and the more so the more inputs there are.
 pub const MARGIN: f64 = 0.05;
+/// It is never more than this.
+const MAX_MARGIN: f64 = 0.5;
+/// Fewer rows say nothing about how far a new one may be off.
+const LEAST_ROWS: usize = 50;
 
 /// What the inputs looked like in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Domain {
     /// Per input: the range of the training rows, for numbers and dates.
     ranges: Vec<Option<(f64, f64)>>,
+    /// How far outside its range, in widths of the range, an input may be.
+    #[serde(default = "usual_margin", skip_serializing_if = "is_usual_margin")]
+    margin: f64,
     /// What the rows looked like together; absent where there were too few.
     joint: Option<Joint>,
     /// Which values were seen together; absent where there were too few rows, and in files of older
@@ -53,8 +60,9 @@ impl Domain {
     /// order: `values` has one per input of each row, `features`, `[n, width]`, are encoded rows, not
     /// necessarily all of those.
     pub fn fit(inputs: &[Input], values: &[Vec<Value>], features: &[f32], width: usize) -> Self {
-        let ranges = inputs.iter().map(|input| input.range).collect();
-        Self { ranges, joint: Joint::fit(features, width), pairs: Pairs::fit(inputs, values) }
+        let ranges: Vec<_> = inputs.iter().map(|input| input.range).collect();
+        let margin = margin(&ranges, values);
+        Self { ranges, margin, joint: Joint::fit(features, width), pairs: Pairs::fit(inputs, values) }
     }
 
     /// Whether it fits `inputs`, encoded into `width` features.
@@ -67,6 +75,11 @@ impl Domain {
     /// Per input, in its order: the range of the training rows, for numbers and dates.
     pub fn ranges(&self) -> &[Option<(f64, f64)>] {
         &self.ranges
+    }
+
+    /// How far outside its range, in widths of the range, an input may be.
+    pub fn margin(&self) -> f64 {
+        self.margin
     }
 
     /// What the distance of a row is measured with, if it is.
@@ -123,8 +136,8 @@ impl Domain {
         }
         // Where a single input explains it, the combination is no news.
         let (share, farther, reason) = self.combination(inputs, values, features, features_of_inputs);
-        reasons.extend(reason.filter(|_| worst <= MARGIN));
-        let in_domain = worst <= MARGIN && share >= LEAST_SHARE;
+        reasons.extend(reason.filter(|_| worst <= self.margin));
+        let in_domain = worst <= self.margin && share >= LEAST_SHARE;
         // Nothing is known about errors out there; they grow at least as the distance does.
         let stretch = if in_domain { 1.0 } else { farther * (1.0 + outside) };
         Verdict { in_domain, score: share / (1.0 + outside), stretch, reasons }
@@ -176,6 +189,44 @@ fn either(a: Option<f64>, b: Option<f64>) -> f64 {
 fn share_as_large(ascending: &[f32], value: f64) -> f64 {
     let smaller = ascending.partition_point(|known| f64::from(*known) < value);
     (ascending.len() - smaller + 1) as f64 / (ascending.len() + 1) as f64
+}
+
+fn usual_margin() -> f64 {
+    MARGIN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_usual_margin(margin: &f64) -> bool {
+    *margin <= MARGIN
+}
+
+/// How far all but [`LEAST_SHARE`] of the rows lie outside the ranges of the others, in widths of those.
+fn margin(ranges: &[Option<(f64, f64)>], values: &[Vec<Value>]) -> f64 {
+    if values.len() < LEAST_ROWS {
+        return MARGIN;
+    }
+    let mut excess = vec![0.0_f64; values.len()];
+    for input in (0..ranges.len()).filter(|input| ranges[*input].is_some()) {
+        let number = |row: &Vec<Value>| match row[input] {
+            Value::Number(number) => Some(number),
+            Value::Instant(ms) => Some(ms as f64),
+            _ => None,
+        };
+        let mut numbers: Vec<(f64, usize)> =
+            values.iter().enumerate().filter_map(|(i, row)| Some((number(row)?, i))).collect();
+        if numbers.len() < 3 {
+            continue;
+        }
+        numbers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let n = numbers.len();
+        let [(lowest, first), (low, _)] = [numbers[0], numbers[1]];
+        let [(high, _), (highest, last)] = [numbers[n - 2], numbers[n - 1]];
+        excess[first] = excess[first].max((low - lowest) / width_of((low, highest)));
+        excess[last] = excess[last].max((highest - high) / width_of((lowest, high)));
+    }
+    excess.sort_unstable_by(f64::total_cmp);
+    let rank = ((1.0 - LEAST_SHARE) * excess.len() as f64) as usize;
+    excess[rank].clamp(MARGIN, MAX_MARGIN)
 }
 
 /// How wide a range is; that of a column of one value is as wide as the value is large, and at least 1.
@@ -299,6 +350,39 @@ mod tests {
     fn a_hair_outside_the_range_is_told_but_still_inside() {
         let verdict = judge(10.05, 9.9);
         assert!(verdict.in_domain && verdict.reasons.len() == 1, "{verdict:?}");
+    }
+
+    #[test]
+    fn of_many_inputs_ordinary_rows_exceed_some_range_more_than_of_few() {
+        // Numbers that are spread as those of a normal distribution, from a generator of linear congruences.
+        let mut state = 7_u64;
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let mut rows = |n: usize, width: usize| -> Vec<Vec<Value>> {
+            let mut normal = || (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+            (0..n).map(|_| (0..width).map(|_| Value::Number(normal())).collect()).collect()
+        };
+        for width in [2, 60] {
+            let known = rows(150, width);
+            let of_column =
+                |i: usize| known.iter().map(move |row| if let Value::Number(x) = row[i] { x } else { 0.0 });
+            let ranges: Vec<Option<(f64, f64)>> = (0..width)
+                .map(|i| Some((of_column(i).fold(f64::MAX, f64::min), of_column(i).fold(f64::MIN, f64::max))))
+                .collect();
+            let margin = margin(&ranges, &known);
+            let beyond = |row: &Vec<Value>, by: f64| {
+                row.iter().zip(&ranges).any(|(value, range)| {
+                    let (Value::Number(x), Some((low, high))) = (value, range) else { return false };
+                    *x < low - by * (high - low) || *x > high + by * (high - low)
+                })
+            };
+            let new = rows(2000, width);
+            let share = |by: f64| new.iter().filter(|row| beyond(row, by)).count() as f64 / 2000.0;
+            assert!(share(margin) < 0.04, "{width}: {} beyond {margin}", share(margin));
+            assert!(width == 2 || share(MARGIN) > 0.1, "{}", share(MARGIN));
+        }
     }
 
     #[test]
