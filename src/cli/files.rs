@@ -37,7 +37,7 @@ impl ReadArgs {
     pub(super) fn options(&self) -> anyhow::Result<ReadOptions> {
         let mut options = UploadOptions::default();
         let mut set = |name: &str, value: &str| {
-            options.set(name, value.to_owned()).map_err(|problem| anyhow::anyhow!("{problem}"))
+            options.set(name, value.to_owned()).map_err(|problem| anyhow::anyhow!("{}", problem.detail()))
         };
         if let Some(sheet) = &self.sheet {
             set("sheet", sheet)?;

@@ -142,7 +142,11 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
 /// clap's message, with the environment name of the setting it is about: the value may come from there.
 fn one_line(command: &clap::Command, error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or("error: the arguments cannot be read").to_owned();
+    let mut lines = text.lines();
+    let mut line = lines.next().unwrap_or("error: the arguments cannot be read").to_owned();
+    if let Some(possible) = lines.next().map(str::trim).filter(|next| next.starts_with("[possible values")) {
+        line = format!("{line} {possible}");
+    }
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return format!("{line}; see taqicfd --help");
     };

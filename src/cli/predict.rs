@@ -83,7 +83,7 @@ pub(super) fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let model = Model::from_bytes(&bytes, backend(args.compute.backend))?;
     Options { confidence: args.confidence, ..Options::default() }
         .check()
-        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        .map_err(|problem| anyhow::anyhow!("{}", problem.detail()))?;
     let options = PredictOptions {
         confidence: args.confidence,
         unknown_category: match args.unknown_category {

@@ -214,9 +214,9 @@ mod tests {
         check("query: offset: -1 is below 0", "consulta: offset: -1 é menor que 0");
         check(
             "one cell of the request cannot be used: g = \"z\" was never seen in training; known are \"a\" and 2 more; or \
-             send \"unknown_category\": \"missing\" or \"nearest\"",
+             let unknown_category be \"missing\" or \"nearest\"",
             "não é possível usar uma célula da requisição: g = \"z\" nunca apareceu no treinamento; as conhecidas são \
-             \"a\" e mais 2; ou envie \"unknown_category\": \"missing\" ou \"nearest\"",
+             \"a\" e mais 2; ou defina unknown_category como \"missing\" ou \"nearest\"",
         );
         assert_eq!(portuguese().translate("something nobody has written yet"), None);
         assert_eq!(portuguese().translate(""), None);

@@ -226,7 +226,7 @@ impl Input {
             UnknownCategory::Error => Err(CellProblem {
                 slug: "unknown-category",
                 message: format!(
-                    "{} = {said}; known are {}; or send \"unknown_category\": \"missing\" or \"nearest\"",
+                    "{} = {said}; known are {}; or let unknown_category be \"missing\" or \"nearest\"",
                     self.name,
                     list(&self.levels)
                 ),

@@ -263,8 +263,8 @@ async fn a_training_and_its_predictions_are_told_in_portuguese() {
             ("/title", "O modelo não conhece esta categoria"),
             (
                 "/errors/0/message",
-                "kind = \"q\" nunca apareceu no treinamento; as conhecidas são \"a\", \"b\", \"c\"; ou envie \
-                 \"unknown_category\": \"missing\" ou \"nearest\"",
+                "kind = \"q\" nunca apareceu no treinamento; as conhecidas são \"a\", \"b\", \"c\"; ou defina \
+                 unknown_category como \"missing\" ou \"nearest\"",
             ),
         ],
     );
