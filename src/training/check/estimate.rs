@@ -46,7 +46,8 @@ pub(super) fn estimate(spec: &Spec, data: &Description) -> Estimate {
     // Forward and backward cost about 6 operations per weight and row; small steps have a floor.
     let step_s = 3e-5 + 6.0 * n_parameters as f64 * spec.batch_size as f64 / 8e10;
     let steps = (training_rows as f64 / spec.batch_size as f64).max(1.0) * spec.epochs as f64;
-    let n_networks = spec.validation.folds * variants(spec, true).len();
+    let n_networks =
+        spec.validation.folds * variants(spec, spec.architecture == Architecture::RealmlpTd).len();
     let train_s = (steps * step_s * n_networks as f64).min(spec.time_limit_s.unwrap_or(f64::MAX));
     Estimate { train_s, memory_bytes: memory_bytes as u64, n_parameters: n_parameters as u64 }
 }
