@@ -107,6 +107,14 @@ pub fn comparison(prepared: &Prepared, manifest: &Manifest, rows: &[usize], outp
     }
 }
 
+/// How many networks have steps of their own, and how much they have to say among all.
+fn with_steps(manifest: &Manifest) -> Value {
+    let all: f64 = manifest.members.iter().map(|member| member.weight).sum();
+    let stepped = manifest.members.iter().filter(|member| member.stepped.is_some());
+    let weight: f64 = stepped.clone().map(|member| member.weight).sum();
+    json!({ "n_networks": stepped.count(), "weight": weight / all })
+}
+
 /// What a model file alone tells: the card of a model that was trained elsewhere.
 pub fn of_manifest(manifest: &Manifest) -> Value {
     let targets: Vec<Value> = manifest
@@ -137,6 +145,7 @@ pub fn of_manifest(manifest: &Manifest) -> Value {
             "shape": manifest.shape,
             "n_parameters": manifest.n_parameters() / manifest.members.len(),
             "n_networks": manifest.members.len(),
+            "with_steps": with_steps(manifest),
         },
         "metrics": manifest.scores["metrics"],
         "baselines": manifest.scores["baselines"],

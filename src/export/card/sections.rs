@@ -240,11 +240,19 @@ pub(super) fn network(facts: &Facts) -> Vec<Block> {
         activation.push_str(", with a learned share per unit");
     }
     let embedded = items(&of_shape["embedded"]).len();
+    let with_steps = &network["with_steps"];
+    let steps = match (with_steps["n_networks"].as_u64(), with_steps["weight"].as_f64()) {
+        (Some(n), Some(weight)) if n > 0 => {
+            format!("{n}, which have {} % of the say", super::number_text(100.0 * weight))
+        }
+        _ => "none".to_owned(),
+    };
     let patience = &settings["early_stopping"]["patience"];
     let rows = [
         ("architecture", shown(&settings["architecture"])),
         ("preset", shown(&settings["preset"])),
         ("networks", shown(&network["n_networks"])),
+        ("networks with steps for every number", steps),
         ("features", format!("{}, {embedded} of them with periodic embeddings", shown(&of_shape["inputs"]))),
         ("units of the hidden layers", shown(&of_shape["hidden"])),
         ("activation", activation),
